@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def mnist_root() -> Path:
-    """The folder that holds ``MNIST/raw``, as torchvision's ``root``; skips the test without it."""
+    """The folder that holds ``MNIST/raw`` (torchvision's ``root``); skips the test without it."""
     root = ROOT.parent / "shared" / "data"
 
     if not (root / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
