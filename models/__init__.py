@@ -1,0 +1,3 @@
+"""Plain torch networks of the papers; nothing here knows of Pyro."""
+
+__all__: list[str] = []
