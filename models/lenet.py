@@ -3,6 +3,7 @@
 __all__ = ["lenet5", "lenet_300_100", "mlp"]
 
 from collections import OrderedDict
+from itertools import pairwise
 
 from torch import nn
 
@@ -21,7 +22,7 @@ def mlp(*widths: int) -> nn.Sequential:
         )
 
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False), 1):
+    for number, (inputs, outputs) in enumerate(pairwise(widths), 1):
         layers[f"fc{number}"] = nn.Linear(inputs, outputs)
         layers[f"relu{number}"] = nn.ReLU()
 

@@ -37,9 +37,8 @@ def test_images_go_in_as_they_come() -> None:
 def test_the_last_layer_is_linear() -> None:
     net = mlp(4, 3)
 
-    x = torch.randn(6, 4)
-    assert torch.equal(net(x), x @ net.fc1.weight.T + net.fc1.bias)
-    assert (net(100 * x) < 0).any()
+    assert isinstance(net[-1], nn.Linear)
+    assert (net(torch.randn(6, 4)) < 0).any()
 
 
 @pytest.mark.parametrize("widths", [(), (3,), (3, 0, 2)])

@@ -1,0 +1,31 @@
+"""From a posterior to a network that is physically smaller."""
+
+__all__ = [
+    "Criterion",
+    "auto",
+    "by_role",
+    "deterministic_gate",
+    "dropout_rate",
+    "log_alpha",
+    "log_mode",
+    "nonzero",
+    "prob_active",
+    "register_criterion",
+    "resolve",
+    "snr",
+]
+
+from pyro_sparse.prune.criterion import (
+    Criterion,
+    auto,
+    by_role,
+    deterministic_gate,
+    dropout_rate,
+    log_alpha,
+    log_mode,
+    nonzero,
+    prob_active,
+    register_criterion,
+    resolve,
+    snr,
+)
