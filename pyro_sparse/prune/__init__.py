@@ -1,9 +1,11 @@
 """From a posterior to a network that is physically smaller."""
 
 __all__ = [
+    "Count",
     "Criterion",
     "auto",
     "by_role",
+    "count",
     "deterministic_gate",
     "dropout_rate",
     "log_alpha",
@@ -15,6 +17,7 @@ __all__ = [
     "snr",
 ]
 
+from pyro_sparse.prune.count import Count, count
 from pyro_sparse.prune.criterion import (
     Criterion,
     auto,
