@@ -1,0 +1,23 @@
+r"""Sparse Bayesian neural networks as ordinary Pyro programs.
+
+How the parts stand on each other, and the order to read them in:
+
+    special        numbers
+    distributions  laws: gates, priors of weights and scales, penalties
+    kl             divergences between laws
+    local          samples that know their law
+    nn, guides     models and guides
+    infer          the evidence lower bound, training, prediction
+    prune          masks, and the smaller network
+    inspect        tables, ArviZ, plots, calibration
+
+and `testing`, the conformance kit for laws and rules of one's own. Each imports only from those
+above it. Importing the package registers the divergences with torch and changes nothing else.
+"""
+
+__all__ = ["Local", "__version__"]
+
+__version__ = "0.1.0"
+
+from pyro_sparse import kl  # noqa: E402, F401
+from pyro_sparse.local import Local  # noqa: E402

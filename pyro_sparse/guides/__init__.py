@@ -1,0 +1,26 @@
+r"""Guides: posterior families for the priors of sparse networks."""
+
+__all__ = [
+    "AutoSparse",
+    "Family",
+    "LawFamily",
+    "LogNormalFamily",
+    "NormalFamily",
+    "Options",
+    "PointFamily",
+    "SiteSpec",
+    "TransformedFamily",
+    "register_family",
+]
+
+from pyro_sparse.guides.auto import AutoSparse
+from pyro_sparse.guides.family import (
+    Family,
+    LawFamily,
+    LogNormalFamily,
+    NormalFamily,
+    PointFamily,
+    TransformedFamily,
+)
+from pyro_sparse.guides.site import SiteSpec
+from pyro_sparse.guides.table import Options, register_family

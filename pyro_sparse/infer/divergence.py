@@ -1,0 +1,135 @@
+r"""The divergence of one site: which rule applies, gated by what, summed over which dimensions."""
+
+__all__ = ["Site", "SiteDivergence", "find_rule", "site_divergence"]
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pyro.distributions import Delta, MaskedDistribution
+from pyro.distributions.util import scale_and_mask
+from pyro.poutine.trace_struct import Trace
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+from torch.distributions.kl import _KL_MEMOIZE, _dispatch_kl
+
+from pyro_sparse.infer.gating import gate_probability
+from pyro_sparse.local import Local, peel
+
+Site = Any  # a node of a Pyro trace
+Rule = Callable[[Distribution, Distribution], Tensor]
+
+
+@dataclass(frozen=True)
+class SiteDivergence:
+    r"""The divergence of one site.
+
+    Args:
+        value: The divergence, a scalar in nats on the full-data scale.
+        analytic: Whether a rule gave it; otherwise it is estimated from one draw.
+    """
+
+    value: Tensor
+    analytic: bool
+
+
+def find_rule(q: Distribution, p: Distribution) -> Rule | None:
+    r"""The registered rule for the base laws of `q` and `p`, None where none may be used.
+
+    A point mass that carries a Jacobian has none: rules for `Delta` know nothing of it.
+
+    Args:
+        q: The guide's law.
+        p: The model's law.
+    """
+
+    q, p = peel(q), peel(p)
+    if isinstance(q, Delta) and _carries_jacobian(q):
+        return None
+
+    types = type(q), type(p)
+    if types not in _KL_MEMOIZE:
+        _KL_MEMOIZE[types] = _dispatch_kl(*types)
+    rule = _KL_MEMOIZE[types]
+    return None if rule is NotImplemented else rule
+
+
+def site_divergence(name: str, guide: Site, model: Site, guide_trace: Trace) -> SiteDivergence:
+    r"""KL(q || p) of a latent site, times the probability of its gate where it has one.
+
+    Args:
+        name: Name of the site.
+        guide: The guide's trace node.
+        model: The model's trace node.
+        guide_trace: The guide's trace, in which the gating site is looked up.
+
+    Raises:
+        TypeError: There is no rule, and an estimate from a draw would be biased.
+        ValueError: The gate named by the site cannot gate it.
+    """
+
+    q, p = guide["fn"], model["fn"]
+    rule = find_rule(q, p)
+    if rule is None:
+        _check_estimable(name, q, p, model)
+        value = q.log_prob(guide["value"]) - p.log_prob(guide["value"])
+        return SiteDivergence(_total(value, model), analytic=False)
+
+    probability = gate_probability(name, model, guide, guide_trace)
+    value = _elementwise(rule, peel(q), peel(p), probability)
+    event_dims = len(q.event_shape) - len(peel(q).event_shape)
+    if event_dims:
+        value = value.sum(list(range(-event_dims, 0)))
+
+    for mask in (*_masks(q), *_masks(p)):
+        value = scale_and_mask(value, mask=mask)
+    return SiteDivergence(_total(value, model), analytic=True)
+
+
+def _elementwise(
+    rule: Rule, q: Distribution, p: Distribution, probability: Tensor | None
+) -> Tensor:
+    value = rule(q, p)
+    return value if probability is None else value * probability
+
+
+def _total(value: Tensor, site: Site) -> Tensor:
+    return scale_and_mask(value, site["scale"], site["mask"]).sum()
+
+
+def _masks(law: Distribution) -> Iterator[Any]:
+    while isinstance(law, (Independent, MaskedDistribution, Local)):
+        if isinstance(law, MaskedDistribution):
+            yield law._mask
+        law = law.law if isinstance(law, Local) else law.base_dist
+
+
+def _carries_jacobian(q: Delta) -> bool:
+    # An expanded zero is how a point mass says that it has none; it is read without a reduction.
+    density = q.log_density
+    if not any(density.stride()):
+        density = density[(0,) * density.ndim]
+    return bool((density != 0).any())
+
+
+def _check_estimable(name: str, q: Distribution, p: Distribution, model: Site) -> None:
+    pair = f"{type(peel(q)).__name__}, {type(peel(p)).__name__}"
+    if model["infer"].get("gated_by") is not None:
+        raise TypeError(
+            f"A gated site needs an analytic KL rule, and site '{name}' ({pair}) has none. "
+            "Register one with torch.distributions.kl.register_kl."
+        )
+
+    for law in (peel(q), peel(p)):
+        if getattr(law, "has_atoms", False):
+            raise TypeError(
+                f"There is no KL rule for ({pair}) at site '{name}', and it cannot be estimated "
+                f"from draws: {type(law).__name__} has atoms, across which the pathwise gradient "
+                "is biased. Register one with torch.distributions.kl.register_kl."
+            )
+
+    if not q.has_rsample:
+        raise TypeError(
+            f"There is no KL rule for ({pair}) at site '{name}', and {type(peel(q)).__name__} has "
+            "no rsample to estimate it with. Use a reparameterised law in the guide."
+        )

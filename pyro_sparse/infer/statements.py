@@ -1,0 +1,97 @@
+r"""Whether the statements of a model and a guide fit each other."""
+
+__all__ = ["check_statements", "is_latent", "is_likelihood"]
+
+from typing import Any
+
+import torch
+from pyro.poutine.trace_struct import Trace
+from torch import Tensor
+
+Site = Any  # a node of a Pyro trace
+
+
+def is_latent(site: Site) -> bool:
+    r"""Whether a trace node is a sample statement without an observed value."""
+
+    return site["type"] == "sample" and not site["is_observed"]
+
+
+def is_likelihood(site: Site) -> bool:
+    r"""Whether a trace node is a sample statement with an observed value."""
+
+    deterministic = site.get("infer") and site["infer"].get("_deterministic")
+    return site["type"] == "sample" and site["is_observed"] and not deterministic
+
+
+def check_statements(guide: Trace, model: Trace) -> None:
+    r"""Checks that both traces sample the same sites, in the same shapes and on the same scale.
+
+    Args:
+        guide: The guide's trace.
+        model: The model's trace, replayed against it.
+
+    Raises:
+        ValueError: What does not fit, at which site.
+    """
+
+    _check_sites(guide, model)
+    for name, site in model.nodes.items():
+        if is_latent(site):
+            _check_shapes(name, guide.nodes[name], site)
+            _check_scales(name, guide.nodes[name], site)
+
+
+def _check_sites(guide: Any, model: Any) -> None:
+    if not any(is_likelihood(site) for site in model.nodes.values()):
+        raise ValueError(
+            "A model observes at least one site, and this one observes none of "
+            f"{list(model.nodes)}. Condition it with pyro.sample(..., obs=data); a network "
+            "becomes a model inside Classifier or Regressor."
+        )
+
+    wanted = {name for name, site in model.nodes.items() if is_latent(site)}
+    given = {name for name, site in guide.nodes.items() if is_latent(site)}
+    auxiliary = {name for name in given if guide.nodes[name]["infer"].get("is_auxiliary")}
+
+    if wanted - given:
+        raise ValueError(
+            f"The guide does not sample {sorted(wanted - given)}, which the model does. "
+            "Every latent site of the model needs a pyro.sample statement in the guide."
+        )
+    if given - wanted - auxiliary:
+        raise ValueError(
+            f"The guide samples {sorted(given - wanted - auxiliary)}, which the model does not. "
+            'Remove the sites, or mark them with infer={"is_auxiliary": True}.'
+        )
+
+
+def _check_shapes(name: str, guide: Site, model: Site) -> None:
+    q, p = guide["fn"], model["fn"]
+    if (q.batch_shape, q.event_shape) != (p.batch_shape, p.event_shape):
+        raise ValueError(
+            f"Model and guide state one shape for a site, and at '{name}' the model states batch "
+            f"{tuple(p.batch_shape)} event {tuple(p.event_shape)}, the guide batch "
+            f"{tuple(q.batch_shape)} event {tuple(q.event_shape)}. "
+            "Use .expand(shape).to_event(dims) on both."
+        )
+
+
+def _check_scales(name: str, guide: Site, model: Site) -> None:
+    for what in ("scale", "mask"):
+        if not _same(guide[what], model[what]):
+            raise ValueError(
+                f"Model and guide state one {what} for a site, and at '{name}' the model states "
+                f"{model[what]}, the guide {guide[what]}. Put both under the same handler; to "
+                "weight the divergences use TraceSparse_ELBO(kl_weight=...)."
+            )
+
+
+def _same(left: Any, right: Any) -> bool:
+    if left is right:
+        return True
+    if isinstance(left, Tensor) and isinstance(right, Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, Tensor) or isinstance(right, Tensor):
+        return left is not None and right is not None and bool((left == right).all())
+    return left == right

@@ -1,0 +1,9 @@
+r"""Samples that remember their law."""
+
+__all__ = ["Deferred", "Local", "SecondUseError", "law_tensors", "with_law_tensors", "peel"]
+
+from pyro_sparse.local import algebra, convolution, linear  # noqa: F401
+from pyro_sparse.local.deferred import Deferred
+from pyro_sparse.local.draw import SecondUseError
+from pyro_sparse.local.law import Local, peel
+from pyro_sparse.local.parameters import law_tensors, with_law_tensors

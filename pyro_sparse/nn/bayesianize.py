@@ -1,0 +1,281 @@
+r"""From a torch network to a Bayesian one with sparse priors."""
+
+__all__ = ["bayesianize"]
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pyro.distributions import Bernoulli, TorchDistribution
+from pyro.distributions.torch_distribution import TorchDistributionMixin
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
+from torch.nn.parameter import UninitializedParameter
+
+from pyro_sparse.distributions import L0, LogUniform
+from pyro_sparse.local import peel
+from pyro_sparse.nn.layer import BayesianLayer, BayesianNetwork, Converted, convert
+from pyro_sparse.nn.layout import layout_of
+from pyro_sparse.nn.prior import Prior, Run
+
+Law = TorchDistribution | Callable[[str, torch.Size, int], TorchDistribution | None] | None
+Select = Callable[[str, nn.Module], bool]
+GateDim = str | Callable[[str, nn.Module], str | None]
+
+
+def bayesianize(
+    net: nn.Module,
+    weight: Law = None,
+    bias: Law = None,
+    gate: Law = None,
+    gate_dim: GateDim = "in",
+    select: Select | None = None,
+    *,
+    per_gate: bool = False,
+) -> nn.Module:
+    r"""Makes a network whose parameters are sampled and whose units are gated.
+
+    The result is a new module of the same structure, in which each selected layer states
+    `pyro.sample` where it read a parameter: sites are named by module path, `fc1.weight`,
+    `fc1.bias` and `fc1.gate`. What is not selected, or has no law, stays an ordinary parameter
+    and is trained along. Parameters that are tied are drawn once.
+
+    A gate multiplies the layer's inputs ("in"), its outputs after the bias ("out"), or its single
+    weights ("weight"). A weight with a proper prior is gated by a gate with an `L0` or a Bernoulli
+    prior in the objective too (`infer={"gated_by": ...}`, see `TraceSparse_ELBO`).
+
+    Args:
+        net: The network. It is left as it is; its values initialise the guide.
+        weight: The prior of weights: a law, expanded to each weight's shape, or a function of
+            (site name, shape, group size) that returns one or None. None leaves them parameters.
+        bias: The prior of biases, likewise.
+        gate: The prior of gates, likewise; the group size is the number of weights one gate
+            controls. The penalty of an `L0` law given as such (not by a function) is per weight,
+            and is multiplied by the group size.
+        gate_dim: "in", "out", "weight", or a function of (name, module) that returns one of them
+            or None. Only a function may put "out" gates on batch-norm modules.
+        select: Which layers to convert, as a function of (name, module); by default every
+            linear, convolutional, embedding and bilinear layer.
+        per_gate: Whether the penalty of an `L0` law counts gates instead of weights.
+
+    Returns:
+        A new module, a Pyro model without a likelihood.
+
+    Raises:
+        TypeError: `net` is no module, or a law is no Pyro distribution.
+        ValueError: No law is given, nothing is selected, a selected layer cannot be converted,
+            a layer has no units along `gate_dim`, or `net` was converted before.
+
+    Example:
+        >>> from pyro_sparse.distributions import L0, LogUniform
+        >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+        >>> bayesian = bayesianize(net, weight=LogUniform())
+        >>> [prior.site for prior in bayesian.modules() if isinstance(prior, Prior)]
+        ['0.weight', '2.weight']
+    """
+
+    _check_arguments(net, weight, bias, gate)
+    new = copy.deepcopy(net)
+    chosen = _choose(new, select, gate, gate_dim)
+    run = Run()
+    converter = _Converter(run, weight, bias, gate, per_gate)
+
+    for name, module, dim in chosen:
+        converter.convert(name, module, dim)
+    converter.check_tied(new)
+    convert(new, run, BayesianNetwork)
+    return new
+
+
+class _Converter:
+    """Converts layers of one network, drawing tied parameters from one prior."""
+
+    def __init__(self, run: Run, weight: Law, bias: Law, gate: Law, per_gate: bool) -> None:
+        self.run = run
+        self.laws = {"weight": weight, "bias": bias}
+        self.gate = gate
+        self.per_gate = per_gate
+        self.owners: dict[int, Prior] = {}
+
+    def convert(self, path: str, module: nn.Module, gate_dim: str | None) -> None:
+        layer: BayesianLayer = convert(module, self.run, BayesianLayer)
+        vars(layer).update(path=path, sources={}, gate_dim=None)
+        layer.priors = nn.ModuleDict()
+
+        group_size = self._gate(layer, gate_dim) if gate_dim else 1
+        for name, parameter in list(layer._parameters.items()):
+            if name in self.laws and parameter is not None and layout_of(layer):
+                self._sample(layer, name, parameter, group_size)
+
+    def _sample(self, layer: BayesianLayer, name: str, parameter: Tensor, group_size: int) -> None:
+        if id(parameter) in self.owners:
+            prior = self.owners[id(parameter)]
+            prior.shared = True
+        else:
+            site = _site(layer.path, name)
+            law = _resolve(self.laws[name], site, parameter.shape, group_size)
+            if law is None:
+                return
+            prior = Prior(site, law, parameter.shape, parameter.detach().clone(), "weight")
+            prior.to(parameter.device, parameter.dtype)
+            prior.infer = _gating(layer, name, prior)
+            layer.priors[name] = prior
+            self.owners[id(parameter)] = prior
+
+        del layer._parameters[name]
+        layer.sources[name] = prior
+
+    def _gate(self, layer: BayesianLayer, gate_dim: str) -> int:
+        shape, group_size = _gate_shape(layer, gate_dim)
+        site = _site(layer.path, "gate")
+        law = _resolve(self.gate, site, shape, group_size)
+        if law is None:
+            return 1
+        if isinstance(law, L0) and law is self.gate and not self.per_gate:
+            law = L0(law.penalty * group_size)
+
+        prior = Prior(site, law, shape, None, "gate")
+        prior.to(layer.weight.device, layer.weight.dtype)
+        layer.priors["gate"] = layer.sources["gate"] = prior
+        layer.gate_dim = gate_dim
+        return group_size
+
+    def check_tied(self, net: nn.Module) -> None:
+        for name, parameter in net.named_parameters():
+            if id(parameter) in self.owners:
+                raise ValueError(
+                    f"Tied parameters are converted together, and '{name}' is tied to "
+                    f"'{self.owners[id(parameter)].site}', whose layer is selected while its own "
+                    "is not. Select both or neither."
+                )
+
+
+def _gating(layer: BayesianLayer, name: str, prior: Prior) -> dict[str, Any]:
+    """What the statement of a parameter says of the layer's gate."""
+    gate = layer.sources.get("gate")
+    layout = layout_of(layer)
+    if gate is None or layout is None or isinstance(peel(prior.base), LogUniform):
+        return {}
+    if not isinstance(peel(gate.base), (L0, Bernoulli)):
+        return {}
+
+    said = {"gated_by": gate.site, "gated_relaxed": True}
+    if name == "bias":
+        return said if layer.gate_dim == "out" else {}
+    if layer.gate_dim == "weight":
+        return said
+
+    dim = layout.in_dim if layer.gate_dim == "in" else layout.out_dim
+    if dim == layout.tiled and layout.groups > 1:
+        return {}
+    assert dim is not None
+    return said | {"gated_view": (-1, *(1,) * (len(prior.shape) - dim - 1))}
+
+
+def _gate_shape(layer: BayesianLayer, gate_dim: str) -> tuple[torch.Size, int]:
+    layout, weight = layout_of(layer), layer.weight
+    if layout is None:
+        return weight.shape, 1
+    if gate_dim == "weight":
+        return weight.shape, 1
+
+    dim = layout.in_dim if gate_dim == "in" else layout.out_dim
+    if dim is None:
+        raise ValueError(
+            f"Layer '{layer.path}' ({layer.original.__name__}) has no units along gate_dim='in'. "
+            "Use 'out' or 'weight'."
+        )
+    units = layout.units(weight, dim)
+    return torch.Size([units]), weight.numel() // units
+
+
+def _resolve(law: Law, site: str, shape: torch.Size, group_size: int) -> Any:
+    if law is not None and not isinstance(law, TorchDistributionMixin):
+        law = law(site, shape, group_size)
+    if law is not None and not isinstance(law, TorchDistributionMixin):
+        raise TypeError(
+            f"The prior of '{site}' is a Pyro distribution or None, got {law!r}. "
+            "Take laws from pyro.distributions or pyro_sparse.distributions."
+        )
+    return law
+
+
+def _choose(
+    net: nn.Module, select: Select | None, gate: Law, gate_dim: GateDim
+) -> list[tuple[str, nn.Module, str | None]]:
+    chosen: list[tuple[str, nn.Module, str | None]] = []
+    for name, module in net.named_modules():
+        dim = gate_dim(name, module) if callable(gate_dim) else gate_dim
+        dim = _checked_dim(name, dim) if gate is not None else None
+
+        if isinstance(module, _BatchNorm):
+            if callable(gate_dim) and dim is not None:
+                chosen.append((name, module, _norm_dim(name, dim)))
+        elif _is_selected(name, module, select):
+            chosen.append((name, module, dim))
+
+    if not chosen:
+        types = sorted({type(module).__name__ for module in net.modules()})
+        raise ValueError(
+            f"Nothing is selected for conversion among modules of types {types}. select(name, "
+            "module) must be true for a linear, convolutional, embedding or bilinear layer."
+        )
+    return chosen
+
+
+def _is_selected(name: str, module: nn.Module, select: Select | None) -> bool:
+    supported = layout_of(module) is not None
+    wanted = _is_plain(module) if select is None else select(name, module)
+    if not wanted or (not supported and not list(module.parameters(recurse=False))):
+        return False
+
+    if not supported:
+        raise ValueError(
+            f"select names '{name}', a {type(module).__name__}, whose parameters cannot be "
+            "sampled. Linear, convolutional, embedding and bilinear layers can."
+        )
+    if any(isinstance(parameter, UninitializedParameter) for parameter in module.parameters()):
+        raise ValueError(
+            f"Layer '{name}' ({type(module).__name__}) is not initialised yet. "
+            "Run the network once on an example before converting it."
+        )
+    return True
+
+
+def _is_plain(module: nn.Module) -> bool:
+    # Attention reads the parameters of its output projection without calling it.
+    return layout_of(module) is not None and not isinstance(
+        module, NonDynamicallyQuantizableLinear
+    )
+
+
+def _checked_dim(name: str, dim: str | None) -> str | None:
+    if dim not in ("in", "out", "weight", None):
+        raise ValueError(f"gate_dim is 'in', 'out' or 'weight', got {dim!r} for '{name}'.")
+    return dim
+
+
+def _norm_dim(name: str, dim: str) -> str:
+    if dim != "out":
+        raise ValueError(f"A batch norm carries 'out' gates only, got {dim!r} for '{name}'.")
+    return dim
+
+
+def _check_arguments(net: nn.Module, weight: Law, bias: Law, gate: Law) -> None:
+    if not isinstance(net, nn.Module):
+        raise TypeError(f"bayesianize converts a torch.nn.Module, got {type(net).__name__}.")
+    if weight is None and bias is None and gate is None:
+        raise ValueError("bayesianize needs a law for weight, bias or gate, and all are None.")
+
+    for name, module in net.named_modules():
+        if isinstance(module, Converted):
+            raise ValueError(
+                f"A network is converted once, and '{name or type(module).__name__}' is Bayesian "
+                "already. Convert the original network again instead."
+            )
+
+
+def _site(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,136 @@
+r"""A prior as a module: its tensors are buffers, its statement is one call."""
+
+__all__ = ["Prior", "Run"]
+
+import copy
+from types import TracebackType
+from typing import Any
+
+import pyro
+import torch
+from pyro.distributions import TorchDistribution
+from torch import Tensor, nn
+
+from pyro_sparse.local import law_tensors, with_law_tensors
+
+
+class Prior(nn.Module):
+    r"""The prior of one site.
+
+    The tensors of the law are this module's buffers (or its parameters, where they are), so
+    they follow `.to()` and enter checkpoints. The law is rebuilt when one of them is replaced and
+    sees it when one is changed in place.
+
+    Args:
+        site: Name of the site.
+        law: An elementwise law that can be expanded to `shape`.
+        shape: Shape of the site's value.
+        initial: The value that the network had, `shape`, or None.
+        role: "weight" or "gate".
+    """
+
+    initial: Tensor | None
+
+    def __init__(
+        self,
+        site: str,
+        law: TorchDistribution,
+        shape: torch.Size,
+        initial: Tensor | None,
+        role: str,
+    ) -> None:
+        super().__init__()
+        self.site = site
+        self.shape = shape
+        self.role = role
+        self.shared = False
+        self.infer: Any = {}
+        self.register_buffer("initial", initial, persistent=False)
+
+        self._base: Any = copy.deepcopy(law)
+        self._names = {name: name.replace(".", "__") for name, _ in law_tensors(self._base)}
+        for name, tensor in law_tensors(self._base):
+            if isinstance(tensor, nn.Parameter):
+                self.register_parameter(self._names[name], tensor)
+            else:
+                self.register_buffer(self._names[name], tensor)
+        self._law = self._expanded()
+
+    @property
+    def base(self) -> TorchDistribution:
+        r"""The law as it was given, over this module's tensors."""
+
+        self._refresh()
+        return self._base
+
+    @property
+    def law(self) -> TorchDistribution:
+        r"""The law of the site's value: expanded, all dimensions event dimensions."""
+
+        self._refresh()
+        return self._law
+
+    def draw(self) -> Tensor:
+        r"""The site's `pyro.sample` statement."""
+
+        return pyro.sample(self.site, self.law, infer={**self.infer})
+
+    def extra_repr(self) -> str:
+        return f"{self.site} ~ {type(self._base).__name__}, shape={tuple(self.shape)}"
+
+    def _refresh(self) -> None:
+        mine = {name: getattr(self, attribute) for name, attribute in self._names.items()}
+        if any(tensor is not mine.get(name) for name, tensor in self._held()):
+            self._base = with_law_tensors(self._base, mine)
+            self._law = self._expanded()
+
+    def _held(self) -> list[tuple[str, Tensor]]:
+        return [(name, tensor) for name, tensor in law_tensors(self._base) if name in self._names]
+
+    def _expanded(self) -> TorchDistribution:
+        return self._base.expand(self.shape).to_event(len(self.shape))
+
+
+class Run:
+    r"""One run of a network, in which every site is drawn once however often it is read.
+
+    Example:
+        >>> run = Run()
+        >>> with run:
+        ...     run.active
+        True
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.values: dict[str, Tensor] = {}
+
+    @property
+    def active(self) -> bool:
+        return self.depth > 0
+
+    def draw(self, prior: Prior) -> Tensor:
+        r"""The value of a site in this run."""
+
+        if not self.active:
+            raise AttributeError(
+                f"'{prior.site}' is a random variable, and has a value only while the network "
+                "runs. Its posterior is in the guide: guide.laws()."
+            )
+        if prior.site not in self.values:
+            self.values[prior.site] = prior.draw()
+        return self.values[prior.site]
+
+    def __enter__(self) -> "Run":
+        self.depth += 1
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.depth -= 1
+        if self.depth == 0:
+            self.values.clear()
