@@ -19,5 +19,5 @@ __all__ = ["Local", "__version__"]
 
 __version__ = "0.1.0"
 
-from pyro_sparse import kl  # noqa: E402, F401
-from pyro_sparse.local import Local  # noqa: E402
+from pyro_sparse import kl  # noqa: F401
+from pyro_sparse.local import Local

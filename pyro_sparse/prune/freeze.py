@@ -1,0 +1,156 @@
+r"""From a posterior back to a plain torch network, with exact zeros."""
+
+__all__ = ["freeze"]
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pyro_sparse.distributions import Gate
+from pyro_sparse.nn import BayesianLayer, bayesian_layers
+from pyro_sparse.nn.layer import BayesianNetwork, restore
+from pyro_sparse.nn.layout import Layout, layout_of
+from pyro_sparse.prune.criterion import Criterion
+from pyro_sparse.prune.mask import masks, posteriors
+
+
+def freeze(
+    model: nn.Module,
+    guide: Callable,
+    criterion: Criterion | str | Mapping[str, Tensor] = "auto",
+    *args: Any,
+    **kwargs: Any,
+) -> nn.Module:
+    r"""Makes the network that the posterior stands for: means, test-time gates, exact zeros.
+
+    Weights are posterior means, zero where the criterion drops them; gates are their laws'
+    test-time values and are folded into the weights they multiply. The result has the classes
+    and names of the network that was given to `bayesianize`, and nothing of Pyro.
+
+    Args:
+        model: A network made by `bayesianize`, or a model around one.
+        guide: Its guide.
+        criterion: A criterion, its name, or the masks themselves as `masks` gives them.
+        *args: Arguments of a guide written by hand.
+        **kwargs: Its keyword arguments.
+
+    Returns:
+        A new network in plain torch.
+
+    Raises:
+        ValueError: The model holds no bayesianized network, the guide lacks one of its sites, or
+            a mask does not fit its site.
+    """
+
+    network = _find_network(model)
+    kept = (
+        criterion if isinstance(criterion, Mapping) else masks(guide, criterion, *args, **kwargs)
+    )
+    laws = {site: p.law for site, p in posteriors(guide, *args, **kwargs).items()}
+    _check_masks(kept, laws)
+
+    frozen = copy.deepcopy(network)
+    with torch.no_grad():
+        values = {site: _value(law) * kept[site] for site, law in laws.items() if site in kept}
+        made: dict[Any, nn.Parameter] = {}
+        for layer in list(bayesian_layers(frozen)):
+            _freeze_layer(layer, values, made)
+    return restore(frozen)
+
+
+def _find_network(model: nn.Module) -> nn.Module:
+    for module in model.modules():
+        if isinstance(module, BayesianNetwork):
+            return module
+    raise ValueError(
+        f"freeze needs a network made by bayesianize, and {type(model).__name__} holds none."
+    )
+
+
+def _value(law: Distribution) -> Tensor:
+    return law.deterministic if isinstance(law, Gate) else law.mean
+
+
+def _freeze_layer(
+    layer: BayesianLayer, values: Mapping[str, Tensor], made: dict[Any, nn.Parameter]
+) -> None:
+    sources, gate_dim = dict(layer.sources), layer.gate_dim
+    sites = {name: prior.site for name, prior in sources.items()}
+    _check_sites(sites, values)
+    gate = values[sites["gate"]] if gate_dim else None
+
+    restore(layer)
+    if isinstance(layer, _BatchNorm):
+        _make_affine(layer)
+    for name in ("weight", "bias"):
+        own = layer._parameters.get(name)
+        if name not in sites and own is None:
+            continue
+
+        # Parameters that were tied stay one, unless different gates were folded into them.
+        key = sites.get(name, id(own)), sites.get("gate")
+        if key not in made:
+            value = values[sites[name]] if name in sites else own
+            made[key] = nn.Parameter(_folded(layer, name, value, gate, gate_dim))
+        layer.register_parameter(name, made[key])
+
+
+def _folded(
+    layer: nn.Module, name: str, value: Any, gate: Tensor | None, gate_dim: str | None
+) -> Tensor:
+    if gate is None or (name == "bias" and gate_dim != "out"):
+        return value.detach().clone()
+
+    layout = layout_of(layer)
+    if layout is None or name == "bias" or gate_dim == "weight":
+        return value.detach() * gate
+
+    dim = layout.in_dim if gate_dim == "in" else layout.out_dim
+    assert dim is not None
+    return value.detach() * _spread(layout, value, gate, dim)
+
+
+def _spread(layout: Layout, weight: Tensor, gate: Tensor, dim: int) -> Tensor:
+    """The gate beside the weight: channels counted over all groups meet their own group's."""
+    trailing = (1,) * (weight.ndim - dim - 1)
+    if dim != layout.tiled or layout.groups == 1:
+        return gate.reshape(-1, *trailing)
+
+    # (groups, channels of one group) beside (groups x channels of the other side, channels)
+    other = weight.shape[0] // layout.groups
+    rows = gate.reshape(layout.groups, -1).repeat_interleave(other, 0)
+    return rows.reshape(*rows.shape, *trailing)
+
+
+def _make_affine(norm: Any) -> None:
+    if not norm.affine:
+        norm.affine = True
+        norm.weight = nn.Parameter(norm.running_mean.new_ones(norm.num_features))
+        norm.bias = nn.Parameter(norm.running_mean.new_zeros(norm.num_features))
+
+
+def _check_sites(sites: Mapping[str, str], values: Mapping[str, Tensor]) -> None:
+    missing = sorted(set(sites.values()) - set(values))
+    if missing:
+        raise ValueError(
+            f"The guide and the masks cover the sites of the model, and {missing} is missing "
+            f"from {sorted(values)}. Give the guide that was trained with this model."
+        )
+
+
+def _check_masks(kept: Mapping[str, Tensor], laws: Mapping[str, Distribution]) -> None:
+    for site, mask in kept.items():
+        if site not in laws:
+            raise ValueError(
+                f"A mask belongs to a site of the guide, and '{site}' is none of {sorted(laws)}."
+            )
+        if mask.shape != laws[site].batch_shape or mask.dtype != torch.bool:
+            raise ValueError(
+                f"The mask of '{site}' is Boolean of shape {tuple(laws[site].batch_shape)}, got "
+                f"{mask.dtype} of shape {tuple(mask.shape)}."
+            )
