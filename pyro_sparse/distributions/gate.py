@@ -37,6 +37,10 @@ class Gate(TorchDistribution):
     Subclasses set `has_atoms` and define `prob_active`, `deterministic`, `mean`, `cdf`,
     `log_prob`, `rsample` and `expand`; one that knows its log odds in closed form also defines
     `active_logits`.
+
+    References:
+        Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
+        2018), https://arxiv.org/abs/1712.01312
     """
 
     has_atoms: ClassVar[bool]

@@ -1,0 +1,9 @@
+"""Divergences for sparsity: every rule registered with torch, so that every ELBO sees them.
+
+Importing this folder registers the rules. Each returns the batch shape, elementwise where the
+law is, and reads no value in Python, so that it can be traced and compiled.
+"""
+
+__all__ = ["gates", "penalties", "weights"]
+
+from pyro_sparse.kl import gates, penalties, weights

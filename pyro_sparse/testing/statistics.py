@@ -1,0 +1,44 @@
+"""Tests of samples against a law, at a declared failure rate."""
+
+__all__ = ["FAILURE_RATE", "kolmogorov", "two_sided"]
+
+import math
+
+import torch
+from torch import Tensor
+
+FAILURE_RATE = 2e-5
+"""Chance that a correct law fails one statistical check."""
+
+
+def kolmogorov(uniforms: Tensor) -> Tensor:
+    """P-value that the rows of `uniforms`, `(n, *batch)`, are uniform; smallest over the batch.
+
+    Corrected for the number of batch entries.
+
+    References:
+        Evaluating Kolmogorov's Distribution (Marsaglia, Tsang, Wang, 2003),
+        https://doi.org/10.18637/jss.v008.i18
+    """
+    count = uniforms.shape[0]
+    ordered = uniforms.reshape(count, -1).sort(0).values
+    steps = torch.arange(count + 1, dtype=ordered.dtype).unsqueeze(-1) / count
+    distance = torch.maximum(steps[1:] - ordered, ordered - steps[:-1]).amax()
+
+    scaled = distance * (math.sqrt(count) + 0.12 + 0.11 / math.sqrt(count))
+    k = torch.arange(1, 101)
+    tail = 2 * ((-1.0) ** (k - 1) * torch.exp(-2 * (k * scaled).square())).sum()
+    return (tail * ordered.shape[1]).clamp(0, 1)
+
+
+def two_sided(draws: Tensor, expected: Tensor) -> Tensor:
+    """P-value that independent `draws`, `(n, *batch)`, have the expected mean; smallest of all.
+
+    Corrected for the number of batch entries. An entry without spread must be met exactly.
+    """
+    draws = draws.reshape(draws.shape[0], -1)
+    error = (draws.mean(0) - expected.reshape(-1)).abs()
+    spread = draws.std(0) / math.sqrt(draws.shape[0])
+
+    z = torch.where(error <= 1e-12, torch.zeros_like(error), error / spread)
+    return (torch.special.erfc(z.amax() / math.sqrt(2)) * draws.shape[1]).clamp(0, 1)

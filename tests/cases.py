@@ -1,0 +1,139 @@
+"""Every law and every divergence of the package, one row each."""
+
+import torch
+from pyro.distributions import Bernoulli, Delta, Normal
+from torch import Tensor
+from torch.distributions import Distribution, kl_divergence
+
+from pyro_sparse.distributions import L0, L2, Gate, HardConcrete, LogUniform, Rectified
+from pyro_sparse.distributions.hard_concrete import StretchedConcrete
+from pyro_sparse.distributions.penalty import Penalty
+from pyro_sparse.testing import LawCase, RuleCase, expectation
+
+IMPROPER = {
+    name: "an unnormalised law has no mass and no samples"
+    for name in (
+        "sample_shapes",
+        "density_integrates_to_one",
+        "cdf_matches_density",
+        "icdf_inverts_cdf",
+        "samples_match_density",
+        "moments_match_density",
+        "samples_carry_gradients",
+    )
+}
+NO_PARAMETERS = dict.fromkeys(("precision", "gradients"), "the law has no parameters")
+
+
+def double(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def clipped_normal(loc: Tensor, scale: Tensor) -> Rectified:
+    return Rectified(Normal(loc, scale))
+
+
+HARD_CONCRETE = LawCase(
+    HardConcrete, {"temperature": double(0.6)[0], "logits": double(-2.0, 0.0, 3.0)}
+)
+NORMAL = LawCase(Normal, {"loc": double(-1.0, 0.0, 3.0), "scale": double(0.5, 0.7, 0.9)})
+CLIPPED_NORMAL = LawCase(
+    clipped_normal, {"loc": double(0.3, 0.6), "scale": double(0.4, 0.8)}, name="Rectified"
+)
+
+HARD_CONCRETE_PAIR = LawCase(HardConcrete, {"logits": double(1.0, 2.0)})
+
+LAWS = [
+    HARD_CONCRETE,
+    LawCase(
+        HardConcrete,
+        {"temperature": double(1.5, 0.4), "probs": double(0.2, 0.6)},
+        {"low": -0.3, "high": 1.2},
+        name="HardConcrete, other constants",
+    ),
+    LawCase(
+        StretchedConcrete,
+        {"temperature": double(0.5, 0.9), "logits": double(-1.0, 2.0)},
+        {"low": -0.1, "high": 1.1},
+        {"moments_match_density": "the concrete law has no closed moments"},
+    ),
+    CLIPPED_NORMAL,
+    LawCase(LogUniform, skip=IMPROPER | NO_PARAMETERS),
+    LawCase(L0, {"penalty": double(0.5, 2.0)}, skip=IMPROPER),
+    LawCase(L2, {"penalty": double(0.5, 2.0)}, skip=IMPROPER),
+]
+
+
+def expected_energy(q: Distribution, p: Penalty) -> Tensor:
+    return expectation(q, p.energy)
+
+
+def log_uniform_divergence(q: Normal, p: LogUniform) -> Tensor:
+    """Integrated over log |w|, where 1/|w| is flat, one sign at a time."""
+    log_w = torch.linspace(-40, 5, 20_001, dtype=torch.float64).unsqueeze(-1)
+    w, step = log_w.exp(), 45 / 20_000
+    ratio = [q.log_prob(x).exp() * (q.log_prob(x) - p.log_prob(x)) for x in (w, -w)]
+    return (step * w * (ratio[0] + ratio[1])).sum(0)
+
+
+def energy_of_point(q: Delta, p: Penalty) -> Tensor:
+    return p.energy(q.v)
+
+
+def coin_divergence(q: Gate, p: Bernoulli) -> Tensor:
+    return kl_divergence(Bernoulli(q.prob_active), p)
+
+
+L0_PRIOR = LawCase(L0, {"penalty": double(0.5, 2.0, 3.0)})
+L2_PRIOR = LawCase(L2, {"penalty": double(0.5, 2.0, 3.0)})
+POINT = LawCase(Delta, {"v": double(-1.0, 0.0, 3.0)}, name="Delta")
+NO_POINT_GRADIENT = dict.fromkeys(
+    ("gradients", "elementwise"), "a count does not move with the point"
+)
+
+RULES = [
+    RuleCase(
+        NORMAL,
+        LawCase(LogUniform, constants={"kl": "exact"}),
+        log_uniform_divergence,
+        compare="up to a constant",
+        tolerance=1e-9,
+        name="Normal-LogUniform exact",
+    ),
+    RuleCase(
+        NORMAL,
+        LawCase(LogUniform, constants={"kl": "fit"}),
+        log_uniform_divergence,
+        compare="up to a constant",
+        tolerance=0.02,
+        name="Normal-LogUniform fit",
+    ),
+    RuleCase(HARD_CONCRETE, L0_PRIOR, expected_energy),
+    RuleCase(
+        HARD_CONCRETE,
+        LawCase(Bernoulli, {"probs": double(0.2, 0.5, 0.9)}),
+        coin_divergence,
+        infinite=(HARD_CONCRETE, LawCase(Bernoulli, {"probs": double(0.0, 1.0, 0.0)})),
+    ),
+    RuleCase(
+        HARD_CONCRETE,
+        LawCase(Bernoulli, {"logits": double(-2.0, 0.5, 30.0)}),
+        coin_divergence,
+        name="HardConcrete-Bernoulli by logits",
+    ),
+    RuleCase(
+        HARD_CONCRETE,
+        LawCase(HardConcrete, {"temperature": double(0.9)[0], "logits": double(1.0, 2.0, -3.0)}),
+        equal=(HARD_CONCRETE, HARD_CONCRETE),
+    ),
+    RuleCase(
+        CLIPPED_NORMAL,
+        LawCase(clipped_normal, {"loc": double(0.1, 0.4), "scale": double(0.6, 0.7)}),
+        equal=(CLIPPED_NORMAL, CLIPPED_NORMAL),
+    ),
+    RuleCase(CLIPPED_NORMAL, HARD_CONCRETE_PAIR),
+    RuleCase(NORMAL, L2_PRIOR, expected_energy),
+    RuleCase(HARD_CONCRETE, L2_PRIOR, expected_energy),
+    RuleCase(POINT, L2_PRIOR, energy_of_point),
+    RuleCase(POINT, L0_PRIOR, energy_of_point, skip=NO_POINT_GRADIENT),
+]
