@@ -1,0 +1,54 @@
+"""Every example runs, with the few steps of ``--smoke``, and leaves what it promises."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.common import ROOT
+
+FOLDER = ROOT / "examples"
+
+# module: what a smoke run of it writes
+EXAMPLES = {
+    "digits": ["posterior.nc", "*.png"],
+}
+
+LONGEST = 200
+
+
+def has_main(path: Path) -> bool:
+    return any(
+        isinstance(node, ast.If) and "__main__" in ast.unparse(node.test)
+        for node in ast.parse(path.read_text()).body
+    )
+
+
+def test_no_example_is_missing_from_the_list() -> None:
+    programs = {
+        ".".join(path.relative_to(FOLDER).with_suffix("").parts)
+        for path in FOLDER.rglob("*.py")
+        if has_main(path)
+    }
+
+    assert programs == set(EXAMPLES)
+
+
+def test_examples_are_short() -> None:
+    lines = {p.name: len(p.read_text().splitlines()) for p in FOLDER.glob("*.py")}
+
+    assert not {name: count for name, count in lines.items() if count > LONGEST}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_smoke(example: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", f"examples.{example}", "--smoke", "--out", str(tmp_path)]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    missing = [name for name in EXAMPLES[example] if not list(tmp_path.rglob(name))]
+    assert not missing, done.stdout
