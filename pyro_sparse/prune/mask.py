@@ -55,10 +55,11 @@ def masks(
     for site, posterior in posteriors(guide, *args, **kwargs).items():
         with torch.no_grad():
             mask = rule(posterior.law, posterior.role, posterior.prior)
-        if mask.shape != posterior.law.batch_shape or mask.dtype != torch.bool:
+        shape = posterior.law.batch_shape
+        if mask.shape != shape or mask.dtype != torch.bool:
             raise ValueError(
-                f"A criterion gives Booleans of the law's shape, and at '{site}' it gave "
-                f"{mask.dtype} of shape {tuple(mask.shape)}, not {tuple(posterior.law.batch_shape)}."
+                f"A criterion gives Booleans of the law's shape {tuple(shape)}, and at '{site}' "
+                f"it gave {mask.dtype} of shape {tuple(mask.shape)}."
             )
         kept[site] = mask
     return kept
