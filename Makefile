@@ -41,6 +41,7 @@ demo: $(INSTALLED)
 
 # The tests run in as many processes as there are cores, so one thread each.
 test test-wheel: export OMP_NUM_THREADS = 1
+test-wheel: export PYTHONPATH = $(CURDIR)/build/wheel
 
 test: $(INSTALLED)
 	$(PYTEST) $(ARGS)
@@ -65,9 +66,12 @@ test-wheel: wheel
 	rm -rf build
 	mkdir -p build/tested
 	$(RUN) pip install --no-deps --target build/wheel dist/*.whl
+	test -f build/wheel/pyro_sparse/py.typed
 	cp -R pyproject.toml tests models examples build/tested
-	cd build/tested && rm -f $(ABOUT_CHECKOUT) && \
-		PYTHONPATH="$(CURDIR)/build/wheel" "$(CURDIR)"/$(PYTEST) $(ARGS)
+	cd build/tested && rm -f $(ABOUT_CHECKOUT)
+	cd build/tested && "$(CURDIR)"/$(ENV)/bin/python -c \
+		'import pyro_sparse as p; assert "/build/wheel/" in p.__file__, p.__file__'
+	cd build/tested && "$(CURDIR)"/$(PYTEST) $(ARGS)
 
 install: $(INSTALLED)
 
