@@ -12,16 +12,15 @@ from pyro_sparse.local.deferred import Deferred, View, handles
 
 
 @handles(torch.mul, torch.multiply, Tensor.mul, Tensor.multiply, Tensor.__mul__, Tensor.__rmul__)
-def _multiply(left: Any, right: Any, **kwargs: Any) -> Any:
-    if not isinstance(left, Deferred):
-        left, right = right, left
+def _multiply(input: Any, other: Any, **kwargs: Any) -> Any:
+    left, right = (input, other) if isinstance(input, Deferred) else (other, input)
+
+    if kwargs or not isinstance(left, Deferred) or not isinstance(right, Tensor):
+        return NotImplemented
 
     gated = left.gates or (isinstance(right, Deferred) and right.gates)
     weights = [f for f in (left, right) if isinstance(f, Deferred) and f.weight is not None]
-    if kwargs or not gated or len(weights) == 2 or not isinstance(right, Tensor):
-        return NotImplemented
-
-    return left.times(right)
+    return left.times(right) if gated and len(weights) < 2 else NotImplemented
 
 
 def _sees(reshaped_only: bool, *functions: Callable) -> None:
@@ -29,13 +28,17 @@ def _sees(reshaped_only: bool, *functions: Callable) -> None:
 
         @handles(function)
         def _view(
-            deferred: Deferred, *args: Any, _function: Callable = function, **kwargs: Any
+            input: Deferred, *args: Any, _function: Callable = function, **kwargs: Any
         ) -> Any:
-            if reshaped_only and len(deferred.factors) + (deferred.tensor is not None) > 1:
+            if (
+                reshaped_only
+                and input.is_product
+                or torch.dtype in map(type, (*args, *kwargs.values()))
+            ):
                 return NotImplemented
 
             view: View = lambda tensor: _function(tensor, *args, **kwargs)  # noqa: E731
-            return deferred.through(view, reshaped_only)
+            return input.through(view, reshaped_only)
 
 
 _sees(False, torch.t, Tensor.t, Tensor.T.__get__, Tensor.mT.__get__)  # type: ignore[attr-defined]
@@ -49,6 +52,6 @@ _sees(True, torch.unsqueeze, Tensor.unsqueeze, torch.squeeze, Tensor.squeeze)
 def _new_axes(deferred: Deferred, index: Any) -> Any:
     index = index if isinstance(index, tuple) else (index,)
     whole = all(i is None or i is Ellipsis or i == slice(None) for i in index)
-    if not whole or len(deferred.factors) + (deferred.tensor is not None) > 1:
+    if not whole or deferred.is_product:
         return NotImplemented
     return deferred.through(lambda tensor: tensor[index], True)

@@ -101,8 +101,15 @@ class Deferred(torch.Tensor):
             if result is not NotImplemented:
                 return result
 
+        first = args[0] if args else None
         args, kwargs = tree_map_only(Deferred, as_number, (args, kwargs))
-        return func(*args, **kwargs)
+        result = func(*args, **kwargs)
+
+        # An operation in place changes the product, not a number that nobody sees again.
+        in_place = result is args[0] if args else False
+        if isinstance(first, Deferred) and (in_place or func is torch.Tensor.__setitem__):
+            first.become(args[0])
+        return result
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
@@ -128,6 +135,12 @@ class Deferred(torch.Tensor):
     @property
     def sites(self) -> list[str]:
         return [factor.draw.site for factor in self.factors]
+
+    @property
+    def is_product(self) -> bool:
+        r"""Whether there is more than one factor."""
+
+        return len(self.factors) + (self.tensor is not None) > 1
 
     @property
     def is_weight(self) -> bool:
@@ -162,6 +175,12 @@ class Deferred(torch.Tensor):
 
         tensor = _product(self.tensor, other.tensor)
         return defer(tensor, self.weight or other.weight, self.gates + other.gates)
+
+    def become(self, number: Tensor) -> None:
+        r"""Replaces the factors of a product by its value; a single sample keeps its own."""
+
+        if self.is_product:
+            self.tensor, self.weight, self.gates = number, None, ()
 
 
 def defer(tensor: Tensor | None, weight: Factor | None, gates: tuple[Factor, ...]) -> Deferred:

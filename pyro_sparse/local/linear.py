@@ -2,6 +2,8 @@ r"""Local samples in matrix products: `F.linear`, `x @ w` and `x @ w.T`."""
 
 __all__: list[str] = []
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,12 +27,17 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     return apply_locally(_LINEAR, input, weight, bias)
 
 
-@handles(torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__)
-def _matmul(input: Tensor, other: Tensor) -> Tensor:
+@handles(torch.matmul, Tensor.matmul, Tensor.__matmul__)
+def _matmul(input: Tensor, other: Tensor, **kwargs: Any) -> Tensor:
     local = isinstance(other, Deferred) and other.is_weight and other.ndim == 2
-    if not local or (isinstance(input, Deferred) and input.is_weight):
+    if kwargs or not local or (isinstance(input, Deferred) and input.is_weight):
         return NotImplemented
     return apply_locally(_MATMUL, input, other, None)
+
+
+@handles(torch.mm, Tensor.mm)
+def _mm(input: Tensor, mat2: Tensor, **kwargs: Any) -> Tensor:
+    return _matmul(input, mat2, **kwargs)
 
 
 @handles(Tensor.__rmatmul__)
@@ -39,10 +46,8 @@ def _rmatmul(other: Tensor, input: Tensor) -> Tensor:
 
 
 @handles(torch.addmm)
-def _addmm(
-    bias: Tensor, input: Tensor, other: Tensor, *, beta: float = 1, alpha: float = 1
-) -> Tensor:
-    plain = beta == 1 and alpha == 1 and bias.ndim == 1
-    if not plain or isinstance(input, Deferred) or not isinstance(other, Deferred):
+def _addmm(input: Tensor, mat1: Tensor, mat2: Tensor, **kwargs: Any) -> Tensor:
+    weighted = kwargs or input.ndim != 1
+    if weighted or isinstance(mat1, Deferred) or not isinstance(mat2, Deferred):
         return NotImplemented
-    return apply_locally(_MATMUL, input, other, bias)
+    return apply_locally(_MATMUL, mat1, mat2, input)
