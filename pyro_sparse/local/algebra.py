@@ -30,11 +30,10 @@ def _sees(reshaped_only: bool, *functions: Callable) -> None:
         def _view(
             input: Deferred, *args: Any, _function: Callable = function, **kwargs: Any
         ) -> Any:
-            if (
-                reshaped_only
-                and input.is_product
-                or torch.dtype in map(type, (*args, *kwargs.values()))
-            ):
+            # Once its dimensions move, nobody knows which one of an activation counts examples.
+            moved = input.ndim > 2 and not input.is_weight
+            retyped = torch.dtype in map(type, (*args, *kwargs.values()))
+            if moved or retyped or (reshaped_only and input.is_product):
                 return NotImplemented
 
             view: View = lambda tensor: _function(tensor, *args, **kwargs)  # noqa: E731

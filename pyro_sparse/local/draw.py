@@ -40,7 +40,7 @@ class Draw:
         self.site = "<unnamed>"
         self.used: str | None = None
         self._kept: Tensor | None = None
-        self._recomputed: Tensor | None = None
+        self._recomputed: tuple[int, Tensor] | None = None
         self._segment: object = None
 
     @property
@@ -108,10 +108,12 @@ class Draw:
             self._refuse_lost_gradient(self._kept)
             return self._kept
 
-        # Checkpointing has put back the state of the generator: the same draw comes again.
-        if self._recomputed is None:
-            self._recomputed = draw()
-        return self._recomputed
+        # Checkpointing has put back the state of the generator: the same draw comes again, once
+        # for every backward pass.
+        task = torch._C._current_graph_task_id()
+        if self._recomputed is None or self._recomputed[0] != task:
+            self._recomputed = task, draw()
+        return self._recomputed[1]
 
     def _refuse_lost_gradient(self, kept: Tensor) -> None:
         trained = any(tensor.requires_grad for _, tensor in law_tensors(self.law))
