@@ -1,5 +1,15 @@
 r"""Inference: the evidence lower bound, and predictions from a posterior."""
 
-__all__ = ["Parts", "TraceSparse_ELBO"]
+__all__ = [
+    "Classification",
+    "Parts",
+    "Regression",
+    "TraceSparse_ELBO",
+    "global_draws",
+    "predict",
+]
 
+from pyro_sparse.infer.draws import global_draws
 from pyro_sparse.infer.elbo import Parts, TraceSparse_ELBO
+from pyro_sparse.infer.predict import predict
+from pyro_sparse.infer.prediction import Classification, Regression
