@@ -5,6 +5,7 @@ __all__ = [
     "Criterion",
     "auto",
     "by_role",
+    "compact",
     "count",
     "deterministic_gate",
     "dropout_rate",
@@ -17,6 +18,7 @@ __all__ = [
     "snr",
 ]
 
+from pyro_sparse.prune.compact import compact
 from pyro_sparse.prune.count import Count, count
 from pyro_sparse.prune.criterion import (
     Criterion,

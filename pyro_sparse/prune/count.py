@@ -2,14 +2,14 @@
 
 __all__ = ["Count", "LayerCount", "count"]
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from pyro_sparse.prune.evaluation import evaluating
 
 
 @dataclass(frozen=True)
@@ -117,29 +117,13 @@ def count(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Count:
     inputs = example_input if isinstance(example_input, tuple) else (example_input,)
     batch = next(x.shape[0] for x in inputs if isinstance(x, Tensor) and x.dim())
 
-    with _evaluating(net), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with evaluating(net), FlopCounterMode(display=False) as counter:
         net(*inputs)
 
     macs = _own_macs(net, counter)
     seen: set[int] = set()
     layers = [_layer(name, m, macs.get(name, 0) // batch, seen) for name, m in net.named_modules()]
     return Count(tuple(layer for layer in layers if layer.parameters or layer.macs))
-
-
-@contextmanager
-def _evaluating(net: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while, without the fused attention that no counter sees into."""
-    training = {module: module.training for module in net.modules()}
-    fused = torch.backends.mha.get_fastpath_enabled()
-    net.eval()
-    torch.backends.mha.set_fastpath_enabled(False)
-
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
-        for module, mode in training.items():
-            module.training = mode
 
 
 def _own_macs(net: nn.Module, counter: FlopCounterMode) -> dict[str, int]:

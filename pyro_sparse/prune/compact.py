@@ -1,0 +1,92 @@
+"""The same network, physically smaller."""
+
+__all__ = ["compact"]
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from pyro_sparse.prune.evaluation import evaluating
+from pyro_sparse.prune.liveness import analyse
+from pyro_sparse.prune.surgery import CompactModule, operate
+from pyro_sparse.prune.trace import trace
+
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+
+def compact(
+    frozen: nn.Module,
+    example_input: Tensor | tuple[Any, ...],
+    round_to: int = 1,
+    allow_empty: bool = False,
+) -> CompactModule:
+    """Removes everything that exact zeros make superfluous; the outputs stay what they are.
+
+    The operations of the network are followed once forward, to learn which units are the same
+    for every input, and once backward, to learn which inputs nothing depends on. Both kinds go:
+    inputs of the network (gathered by index, so that the compact network takes what the original
+    takes), hidden units, channels, branches. Units that are added to one another or concatenated
+    stay aligned: one goes only where all do. A constant other than 0 is folded into the bias of
+    the layer behind it; where that is not exact, under a zero-padded convolution, the unit stays
+    and `plan.kept` names it.
+
+    Outputs are those in evaluation mode. They agree to rounding, which is checked on
+    `example_input`, provided that activations are finite (a weight of 0 is taken to remove its
+    input). The result is an ordinary module, traced: layers keep their names, the original
+    `forward` method and class are gone.
+
+    Args:
+        frozen: a plain network with exact zeros in its weights; it is not changed.
+        example_input: a batch, one or two examples suffice, or a tuple of arguments.
+        round_to: keep units so that every layer has a multiple of this many, where it has that
+            many; hardware likes 8.
+        allow_empty: what to do when nothing of the input gets through a layer. By default that
+            is an error that names the layer; with True the compact network is constant there.
+
+    Returns:
+        The compact network. Its `plan` says what was cut, and cuts other tensors alike.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+        >>> with torch.no_grad():
+        ...     _ = net[0].weight[1:].zero_()
+        >>> compact(net, torch.zeros(1, 4))
+        Sequential(
+          (0): Linear(in_features=4, out_features=1, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=1, out_features=2, bias=True)
+        )
+    """
+    if not isinstance(round_to, int) or round_to < 1:
+        raise ValueError(f"compact needs round_to, a positive whole number, but got {round_to!r}")
+
+    traced = trace(frozen, example_input)
+    plan, values = analyse(traced, round_to, allow_empty)
+    smaller = operate(traced, plan, values, name=type(frozen).__name__)
+    _require_equal(frozen, smaller, example_input)
+
+    modes = {name: module.training for name, module in frozen.named_modules()}
+    for name, module in smaller.named_modules():
+        module.training = modes.get(name, frozen.training)
+
+    return smaller
+
+
+def _require_equal(frozen: nn.Module, smaller: nn.Module, example_input: Any) -> None:
+    inputs = example_input if isinstance(example_input, tuple) else (example_input,)
+    with evaluating(frozen), evaluating(smaller), torch.random.fork_rng():
+        pairs = zip(tree_leaves(frozen(*inputs)), tree_leaves(smaller(*inputs)), strict=True)
+
+    for before, after in pairs:
+        if not isinstance(before, Tensor):
+            continue
+
+        limit = TOLERANCE.get(before.dtype, 1e-2) * before.abs().max().clamp(min=1e-30)
+        if before.shape != after.shape or not ((before - after).abs() <= limit).all():
+            raise RuntimeError(
+                f"{type(frozen).__name__} and its compact form disagree on the example input. "
+                "This is a fault of compact, or the network is random in evaluation mode; "
+                "please report it with the network."
+            )

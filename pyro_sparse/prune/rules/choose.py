@@ -1,0 +1,177 @@
+"""Which rule an operation follows."""
+
+__all__ = ["rule_for"]
+
+from torch import fx, nn
+
+from pyro_sparse.prune.rules.affine import Affine, Layer
+from pyro_sparse.prune.rules.concat import Concat
+from pyro_sparse.prune.rules.joins import Attribute, Join
+from pyro_sparse.prune.rules.norms import BatchNorm, PReLU
+from pyro_sparse.prune.rules.pointwise import Pointwise, Spatial
+from pyro_sparse.prune.rules.rearrange import Rearrange
+from pyro_sparse.prune.rules.rule import Input, Opaque, Rule, argument
+from pyro_sparse.prune.rules.sizes import Shape
+from pyro_sparse.prune.rules.table import Embedding
+from pyro_sparse.prune.trace import Trace
+
+POINTWISE = {
+    "pointwise", "identity", "clone", "contiguous", "detach", "float", "double", "to",
+    "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "sigmoid",
+    "tanh", "softplus", "softsign", "hardtanh", "hardswish", "hardsigmoid", "hardshrink",
+    "softshrink", "tanhshrink", "logsigmoid", "log_sigmoid", "threshold", "clamp", "clip",
+    "clamp_min", "clamp_max", "abs", "neg", "exp", "expm1", "log", "log1p", "square", "sqrt",
+    "rsqrt", "reciprocal", "pow", "sin", "cos", "erf", "sign",
+}  # fmt: skip
+
+ARITHMETIC = {"add", "sub", "mul", "div", "truediv", "maximum", "minimum"}
+
+NOISE = {
+    "dropout",
+    "alpha_dropout",
+    "feature_alpha_dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+}
+
+SPATIAL = {
+    "spatial", "max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+    "adaptive_max_pool2d", "adaptive_max_pool3d", "interpolate", "pad",
+    "mean", "sum", "amax", "amin",
+}  # fmt: skip
+
+REARRANGE = {
+    "flatten", "view", "reshape", "permute", "transpose", "swapaxes", "movedim", "squeeze",
+    "unsqueeze",
+}  # fmt: skip
+
+CONVOLUTIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
+_Transposed = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+CONCATENATIONS = {"cat", "concat", "concatenate"}
+
+
+def rule_for(node: fx.Node, trace: Trace) -> Rule:
+    """The rule of a node; what is not known is `Opaque`, which is always right."""
+    if node.op == "placeholder":
+        return Input(node, trace)
+    if node.op == "get_attr":
+        return Attribute(node, trace)
+    if _reads_shape(node, trace):
+        return Shape(node, trace)
+    if node.op == "output" or not trace.is_tensor(node) or "out" in node.kwargs:
+        return Opaque(node, trace)
+
+    return _rule_of_operation(node, trace) or Opaque(node, trace)
+
+
+def _rule_of_operation(node: fx.Node, trace: Trace) -> Rule | None:
+    name, sources = trace.name(node), trace.tensors(node)
+
+    if name in CONCATENATIONS:
+        return Concat(node, trace)
+    if name == "embedding":
+        return Embedding(node, trace) if _is_plain_table(node, trace) else None
+    if layer := _layer(node, trace):
+        return Affine(node, trace, layer) if _is_own(layer, trace) else None
+
+    if name in ARITHMETIC and len(sources) == 2 and set(sources) == set(node.args[:2]):
+        return Join(node, trace)
+    if len(sources) != 1 or (
+        node.args and node.args[0] is not sources[0] and name not in ARITHMETIC
+    ):
+        return None
+
+    if name in NOISE:
+        return None if argument(node, 2, "training", True) else Pointwise(node, trace)
+    if name in POINTWISE | ARITHMETIC:
+        return Pointwise(node, trace)
+    if name in SPATIAL:
+        return Spatial(node, trace)
+    if name in REARRANGE:
+        return Rearrange(node, trace)
+    if name == "batch_norm" and node.op == "call_module":
+        return BatchNorm(node, trace)
+    if name == "prelu" and node.op == "call_module":
+        slopes = trace.tensor(f"{node.target}.weight").numel()
+        return PReLU(node, trace) if slopes > 1 else Pointwise(node, trace)
+
+    return None
+
+
+def _reads_shape(node: fx.Node, trace: Trace) -> bool:
+    if len(trace.tensors(node)) != 1:
+        return False
+
+    if node.target is getattr:
+        return bool(node.args[1] == "shape")
+
+    return node.op == "call_method" and node.target == "size"
+
+
+def _is_plain_table(node: fx.Node, trace: Trace) -> bool:
+    # With a maximal norm the table changes when it is read.
+    return node.op == "call_module" and trace.module(node).max_norm is None
+
+
+def _is_own(layer: Layer, trace: Trace) -> bool:
+    """Whether the layer's parameters are used in this place only."""
+    paths = [layer.weight, layer.bias] if layer.bias_given else [layer.weight]
+    return all(trace.exclusive(str(path)) for path in paths)
+
+
+def _layer(node: fx.Node, trace: Trace) -> Layer | None:
+    name = trace.name(node)
+
+    if node.op == "call_module" and name == "linear":
+        return Layer(*_paths(node, trace), axis=-1)
+    if node.op == "call_module" and name in {"conv", "conv_transpose"}:
+        return _convolution(node, trace, transposed=name == "conv_transpose")
+    if node.op == "call_function" and (name == "linear" or name in CONVOLUTIONS):
+        return _function(node, name)
+
+    return None
+
+
+def _paths(node: fx.Node, trace: Trace) -> tuple[str, str, bool]:
+    given = trace.module(node).bias is not None
+    return f"{node.target}.weight", f"{node.target}.bias", given
+
+
+def _convolution(node: fx.Node, trace: Trace, transposed: bool) -> Layer:
+    module = trace.module(node)
+    assert isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | _Transposed)
+    unpadded = module.padding == "valid" or not any(module.padding)
+    filled = module.padding_mode != "zeros"
+
+    return Layer(
+        *_paths(node, trace),
+        axis=1 - module.weight.dim(),
+        groups=module.groups,
+        transposed=transposed,
+        uniform=not transposed and (unpadded or filled),
+        sizes=("in_channels", "out_channels", "groups"),
+    )
+
+
+def _function(node: fx.Node, name: str) -> Layer | None:
+    """A layer written as a function of parameters of the network."""
+    weight, bias = argument(node, 1, "weight"), argument(node, 2, "bias")
+    parameters = [p for p in (weight, bias) if p is not None]
+    if any(not isinstance(p, fx.Node) or p.op != "get_attr" for p in parameters):
+        return None
+
+    paths = str(weight.target), None if bias is None else str(bias.target), bias is not None
+    # Without a bias there is no place for the effect of a constant.
+    if name == "linear":
+        return Layer(*paths, axis=-1, uniform=bias is not None)
+
+    padding = argument(node, 4, "padding", 0)
+    if argument(node, 6, "groups", 1) != 1:
+        return None
+
+    unpadded = padding in (0, "valid") or (isinstance(padding, tuple) and not any(padding))
+    sizes = ("in_channels", "out_channels", "groups")
+    axis = -1 - CONVOLUTIONS[name]
+    return Layer(*paths, axis=axis, uniform=unpadded and bias is not None, sizes=sizes)

@@ -1,0 +1,111 @@
+"""Concatenation: the units of the result are those of the operands, one after the other."""
+
+__all__ = ["Concat"]
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from pyro_sparse.prune.facts import Facts
+from pyro_sparse.prune.plan import Plan
+from pyro_sparse.prune.rules.rule import Rule, argument
+from pyro_sparse.prune.trace import Trace
+from pyro_sparse.prune.units import Units
+
+
+class Concat(Rule):
+    """Joins along the axis of the units; an operand of which nothing is left is dropped.
+
+    Along any other axis all operands must agree on their units, which then share one fate.
+    """
+
+    def __init__(self, node: fx.Node, trace: Trace) -> None:
+        super().__init__(node, trace)
+        self.operands: list[fx.Node] = list(argument(node, 0, "tensors"))
+        dim = argument(node, 1, "dim", 0)
+        self.axis = dim if dim < 0 else dim - len(trace.shape(node))
+        self._bounds: list[tuple[int, int]] = []
+        self._fixed: Tensor | None = None
+
+    def forward(self, facts: Facts) -> Units | None:
+        if any(facts.on_axis(operand, self.axis) for operand in self.operands):
+            return self._one_after_the_other(facts)
+
+        return self._side_by_side(facts)
+
+    def backward(self, facts: Facts) -> None:
+        units = facts.units.get(self.node)
+
+        for number, operand in enumerate(self.operands):
+            if units is None:
+                needed = None
+            elif not self._bounds:
+                needed = facts.need(self.node) & ~units.constant
+            elif facts.on_axis(operand, self.axis):
+                needed = facts.need(self.node)[slice(*self._bounds[number])]
+            else:
+                needed = None
+
+            facts.demand(operand, needed, by=self.node)
+
+    def sources(self, facts: Facts) -> list[fx.Node]:
+        return [self.operands[position] for position in self._left(facts)]
+
+    def settle(self, facts: Facts) -> bool:
+        if self._fixed is None:
+            return False
+
+        return facts.hold(self.node, self._fixed, self.node.name)
+
+    def rewrite(self, facts: Facts, plan: Plan) -> dict[str, Any]:
+        if len(left := self._left(facts)) < len(self.operands):
+            plan.operands[self.node.name] = left
+
+        return {}
+
+    def _one_after_the_other(self, facts: Facts) -> Units:
+        parts, fixed = [], []
+
+        for operand in self.operands:
+            units = facts.on_axis(operand, self.axis)
+            width = self.trace.shape(operand)[self.axis]
+            fixed.append(torch.full((width,), units is None))
+            parts.append(units or Units.varying(self.axis, facts.classes.fresh(width)))
+
+        ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
+        self._bounds = list(pairwise(ends))
+        self._fixed = torch.cat(fixed)
+        return Units(
+            self.axis,
+            torch.cat([part.labels for part in parts]),
+            torch.cat([part.constant for part in parts]),
+            torch.cat([part.value.double() for part in parts]),
+        )
+
+    def _side_by_side(self, facts: Facts) -> Units | None:
+        first = facts.units.get(self.operands[0])
+        if first is None:
+            return None
+
+        constant = first.constant
+        for operand in self.operands[1:]:
+            units = facts.on_axis(operand, first.axis)
+            if units is None or len(units) != len(first):
+                return None
+
+            facts.classes.unite(first.labels, units.labels)
+            constant = constant & units.constant & (units.value == first.value)
+
+        return first.with_values(constant, first.value)
+
+    def _left(self, facts: Facts) -> list[int]:
+        """The operands of which something is present; all, if that were none."""
+        everything = list(range(len(self.operands)))
+        if not self._bounds:
+            return everything
+
+        present = facts.present(self.node)
+        left = [i for i in everything if present[slice(*self._bounds[i])].any()]
+        return left or everything

@@ -1,0 +1,106 @@
+"""Layers with parameters for every unit by itself: batch norm in evaluation mode, PReLU."""
+
+__all__ = ["BatchNorm", "PReLU"]
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from pyro_sparse.prune.facts import Facts
+from pyro_sparse.prune.plan import Cut, Plan
+from pyro_sparse.prune.rules.rule import Rule
+from pyro_sparse.prune.trace import Trace
+from pyro_sparse.prune.units import Units
+
+
+class PerUnit(Rule):
+    """A layer whose channels, dimension 1, do not mix."""
+
+    parameters: tuple[str, ...]
+    size: str
+
+    def __init__(self, node: fx.Node, trace: Trace) -> None:
+        super().__init__(node, trace)
+        self.source = trace.tensors(node)[0]
+        self.axis = 1 - len(trace.shape(node))
+
+    def paths(self) -> list[str]:
+        """Its parameters and buffers with one entry a unit."""
+        module = self.trace.module(self.node)
+        here = [name for name in self.parameters if getattr(module, name) is not None]
+        return [f"{self.node.target}.{name}" for name in here]
+
+    def tensor(self, name: str) -> Tensor | None:
+        tensor = getattr(self.trace.module(self.node), name)
+        return None if tensor is None else tensor.detach().double().cpu()
+
+    def independent(self) -> Tensor | None:
+        """Units whose result does not depend on the input, if there may be such."""
+        return None
+
+    def forward(self, facts: Facts) -> Units | None:
+        units = facts.on_axis(self.source, self.axis)
+        if units is None or not all(self.trace.exclusive(path) for path in self.paths()):
+            return None
+
+        constant, closed = units.constant, self.independent()
+        if closed is not None:
+            constant = constant | closed
+
+        return units.with_values(constant, self.of_constants(units.value))
+
+    def of_constants(self, value: Tensor) -> Tensor:
+        """The result for a constant input of each unit, `(n,)`."""
+        raise NotImplementedError
+
+    def backward(self, facts: Facts) -> None:
+        units = facts.units.get(self.node)
+        needed = None if units is None else facts.need(self.node) & ~units.constant
+        facts.demand(self.source, needed, by=self.node)
+
+    def rewrite(self, facts: Facts, plan: Plan) -> dict[str, Any]:
+        if self.node not in facts.units or (present := facts.present(self.node)).all():
+            return {}
+
+        cut = Cut(present.nonzero().flatten().tolist())
+        plan.cuts |= dict.fromkeys(self.paths(), cut)
+        plan.sizes[str(self.node.target)] = {self.size: len(cut.index)}
+        return {path: cut(self.trace.tensor(path)) for path in self.paths()}
+
+
+class BatchNorm(PerUnit):
+    """Batch norm with its running statistics: a constant comes out where the weight is 0."""
+
+    parameters = ("weight", "bias", "running_mean", "running_var")
+    size = "num_features"
+
+    def independent(self) -> Tensor | None:
+        weight = self.tensor("weight")
+        return None if weight is None else weight == 0
+
+    def of_constants(self, value: Tensor) -> Tensor:
+        mean, variance = self.tensor("running_mean"), self.tensor("running_var")
+        weight, bias = self.tensor("weight"), self.tensor("bias")
+
+        if mean is None or variance is None:
+            # Statistics of the batch: a constant is its own mean.
+            scaled = torch.zeros_like(value)
+        else:
+            module = self.trace.module(self.node)
+            scaled = (value - mean) / (variance + module.eps).sqrt()  # type: ignore[operator]
+
+        scaled = scaled if weight is None else scaled * weight
+        return scaled if bias is None else scaled + bias
+
+
+class PReLU(PerUnit):
+    """A leaky ReLU with one learnt slope a channel."""
+
+    parameters = ("weight",)
+    size = "num_parameters"
+
+    def of_constants(self, value: Tensor) -> Tensor:
+        slope = self.tensor("weight")
+        assert slope is not None
+        return nn.functional.relu(value) - slope * nn.functional.relu(-value)

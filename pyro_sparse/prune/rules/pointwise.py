@@ -1,0 +1,98 @@
+"""Operations that treat every unit by itself: activations, dropout, pooling, resizing."""
+
+__all__ = ["Pointwise", "Spatial"]
+
+import torch
+from torch import fx
+
+from pyro_sparse.prune.facts import Facts
+from pyro_sparse.prune.rules.rule import Rule, argument
+from pyro_sparse.prune.units import Units
+
+REDUCTIONS = {"mean", "amax", "amin", "sum"}
+
+
+class Pointwise(Rule):
+    """A function of single numbers: a constant stays a constant."""
+
+    @property
+    def source(self) -> fx.Node:
+        return self.trace.tensors(self.node)[0]
+
+    def forward(self, facts: Facts) -> Units | None:
+        units = facts.units.get(self.source)
+        if units is None:
+            return None
+
+        value = self.trace.run(self.node, {self.source: units.value})
+        return units.with_values(units.constant, value)
+
+    def backward(self, facts: Facts) -> None:
+        needed = None
+        if self.node in facts.units:
+            needed = facts.need(self.node) & ~facts.units[self.node].constant
+
+        facts.demand(self.source, needed, by=self.node)
+
+
+class Spatial(Pointwise):
+    """A function of the positions of one channel, such as pooling or padding.
+
+    A constant channel stays constant if its result is the same at all positions: average
+    pooling over zero padding, for one, gives smaller values at the border.
+    """
+
+    def forward(self, facts: Facts) -> Units | None:
+        units = facts.units.get(self.source)
+        axis = None if units is None else self._axis(units.axis)
+        if units is None or axis is None:
+            return None
+
+        filled = units.spread(units.value, self.trace.shape(self.source))
+        result = self.trace.run(self.node, {self.source: filled})
+        values = result.movedim(axis, 0).flatten(1)
+
+        # A sum depends on how many positions there are, which another input may change.
+        if self.trace.name(self.node) == "sum":
+            values = torch.where(values == 0, values, torch.nan)
+
+        uniform = (values == values[:, :1]).all(1)
+        return units.with_values(units.constant & uniform, values[:, 0], axis)
+
+    def backward(self, facts: Facts) -> None:
+        if self.node in facts.units:
+            super().backward(facts)
+        else:
+            facts.demand(self.source, None, by=self.node)
+
+    def _axis(self, axis: int) -> int | None:
+        """Where the units are afterwards; None if the operation mixes them."""
+        before, after = self.trace.shape(self.source), self.trace.shape(self.node)
+
+        if self.trace.name(self.node) in REDUCTIONS:
+            return self._axis_of_reduction(axis, len(before), len(after))
+        if len(before) != len(after) or before[axis] != after[axis]:
+            return None
+
+        return axis if axis < -_positions(self, len(before)) else None
+
+    def _axis_of_reduction(self, axis: int, before: int, after: int) -> int | None:
+        given = argument(self.node, 1, "dim")
+        if given is None or isinstance(given, fx.Node):
+            return None
+
+        dims = {d - before if d >= 0 else d for d in (given if _is_list(given) else [given])}
+        if axis in dims:
+            return None
+
+        return axis if after == before else axis + sum(d > axis for d in dims)
+
+
+def _positions(rule: Spatial, dims: int) -> int:
+    """How many of the last axes the operation may mix: those of a batch of maps."""
+    padding = argument(rule.node, 1, "pad") if rule.trace.name(rule.node) == "pad" else None
+    return dims - 2 if padding is None else len(padding) // 2
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple | fx.immutable_collections.immutable_list)

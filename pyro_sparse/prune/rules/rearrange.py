@@ -1,0 +1,89 @@
+"""Operations that move numbers without changing them: flatten, reshape, permute, squeeze."""
+
+__all__ = ["Rearrange"]
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from pyro_sparse.prune.facts import Facts
+from pyro_sparse.prune.plan import Plan
+from pyro_sparse.prune.rules.rule import Rule, argument
+from pyro_sparse.prune.units import Units
+
+
+class Rearrange(Rule):
+    """Follows the units by moving their numbers 0, 1, 2 ... the same way.
+
+    The result has units if they lie along one of its axes, as after flattening channels and
+    positions into features: then each feature belongs to the class of its channel. If they
+    spread over two axes (a channel shuffle) no unit can go.
+    """
+
+    def __init__(self, node: fx.Node, trace: Any) -> None:
+        super().__init__(node, trace)
+        self._positions: Tensor | None = None
+
+    @property
+    def source(self) -> fx.Node:
+        return self.trace.tensors(self.node)[0]
+
+    def forward(self, facts: Facts) -> Units | None:
+        units = facts.units.get(self.source)
+        if units is None or len(units) < 2 or self._may_lose(units.axis):
+            return None
+
+        numbers = units.spread(torch.arange(len(units)), self.trace.shape(self.source))
+        found = _along_one_axis(self.trace.run(self.node, {self.source: numbers}))
+        if found is None:
+            return None
+
+        axis, self._positions = found
+        return units.take(self._positions, axis)
+
+    def backward(self, facts: Facts) -> None:
+        if self._positions is None:
+            facts.demand(self.source, None, by=self.node)
+            return
+
+        needed = torch.zeros(len(facts.units[self.source]), dtype=torch.bool)
+        needed[self._positions[facts.need(self.node)]] = True
+        facts.demand(self.source, needed, by=self.node)
+
+    def _may_lose(self, axis: int) -> bool:
+        """Whether squeezing would take the axis of the units away once a single unit is left."""
+        if self.trace.name(self.node) != "squeeze":
+            return False
+
+        dim = argument(self.node, 1, "dim")
+        rank = len(self.trace.shape(self.source))
+        return not isinstance(dim, int) or dim % rank == axis + rank
+
+    def rewrite(self, facts: Facts, plan: Plan) -> dict[str, Any]:
+        """Sizes written as literals into the code must follow the units."""
+        if self._positions is None or self.trace.name(self.node) not in {"view", "reshape"}:
+            return {}
+
+        present = facts.present(self.node)
+        place = facts.units[self.node].axis + len(self.trace.shape(self.node))
+        given: Any = self.node.args[1:]
+        literal = (given[0] if isinstance(given[0], tuple | list) else given)[place]
+
+        if isinstance(literal, int) and literal != -1 and not present.all():
+            plan.reshapes[self.node.name] = {str(place): int(present.sum())}
+
+        return {}
+
+
+def _along_one_axis(numbers: Tensor) -> tuple[int, Tensor] | None:
+    """The only axis along which the numbers differ, counted from the right, and the numbers.
+
+    The first axis counts examples and is never the one.
+    """
+    for axis in range(1, numbers.dim()):
+        along = numbers.movedim(axis, 0).flatten(1)
+        if (along == along[:, :1]).all():
+            return axis - numbers.dim(), along[:, 0]
+
+    return None

@@ -1,0 +1,71 @@
+"""What compaction must know about an operation."""
+
+__all__ = ["Input", "Opaque", "Rule", "argument"]
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import fx
+
+from pyro_sparse.prune.facts import Facts
+from pyro_sparse.prune.plan import Plan
+from pyro_sparse.prune.trace import Trace
+from pyro_sparse.prune.units import Units
+
+
+class Rule(ABC):
+    """How the units that go into one operation relate to those that come out.
+
+    The rules of all nodes are asked `forward` in order, then `backward` in reverse order, then
+    `settle` until nothing changes any more, and at last `rewrite`.
+    """
+
+    def __init__(self, node: fx.Node, trace: Trace) -> None:
+        self.node = node
+        self.trace = trace
+
+    @abstractmethod
+    def forward(self, facts: Facts) -> Units | None:
+        """The units of the result and what is constant in them; None for a whole result."""
+
+    @abstractmethod
+    def backward(self, facts: Facts) -> None:
+        """Demands of the operands what the needed units of the result depend on."""
+
+    def sources(self, facts: Facts) -> list[fx.Node]:
+        """The operands that the compact network still reads."""
+        return self.node.all_input_nodes
+
+    def settle(self, facts: Facts) -> bool:
+        """Makes more units present where the operation cannot do without; says if it did."""
+        return False
+
+    def rewrite(self, facts: Facts, plan: Plan) -> dict[str, Any]:
+        """Writes down what changes; returns new values of parameters and buffers by path."""
+        return {}
+
+
+class Input(Rule):
+    """An input of the network, or a parameter read by itself: whole."""
+
+    def forward(self, facts: Facts) -> Units | None:
+        return None
+
+    def backward(self, facts: Facts) -> None:
+        pass
+
+
+class Opaque(Rule):
+    """An operation nothing is known about, or the output: it needs its operands as they are."""
+
+    def forward(self, facts: Facts) -> Units | None:
+        return None
+
+    def backward(self, facts: Facts) -> None:
+        for source in self.trace.tensors(self.node):
+            facts.demand(source, None, by=self.node)
+
+
+def argument(node: fx.Node, position: int, name: str, default: Any = None) -> Any:
+    """An argument of a node, given by position or by name."""
+    return node.args[position] if len(node.args) > position else node.kwargs.get(name, default)
