@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from pyro_sparse.local.draw import Draw
 from pyro_sparse.local.parameters import law_tensors
@@ -115,7 +115,8 @@ class Deferred(torch.Tensor):
     def __torch_dispatch__(  # type: ignore[override]
         cls, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        sites = [arg.sites for arg in args if isinstance(arg, Deferred)]
+        found = [arg for arg in tree_leaves((args, kwargs)) if isinstance(arg, Deferred)]
+        sites = [site for deferred in found for site in deferred.sites]
         raise RuntimeError(
             f"A local sample has no storage, and {func} reached it below the level where it is "
             f"drawn (sites {sites}). Pass an ordinary sample, `w.clone()`, or use "
