@@ -9,8 +9,10 @@ __all__ = [
     "count",
     "deterministic_gate",
     "dropout_rate",
+    "freeze",
     "log_alpha",
     "log_mode",
+    "masks",
     "nonzero",
     "prob_active",
     "register_criterion",
@@ -34,3 +36,5 @@ from pyro_sparse.prune.criterion import (
     resolve,
     snr,
 )
+from pyro_sparse.prune.freeze import freeze
+from pyro_sparse.prune.mask import masks

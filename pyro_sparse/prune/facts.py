@@ -22,6 +22,7 @@ class Facts:
         classes: which units share one fate.
         units: the units of each node that is not whole.
         round_to: the number of units of a layer shall be a multiple of this.
+        asked: nodes whose result matters at all.
     """
 
     def __init__(self, trace: Trace, round_to: int = 1) -> None:
@@ -29,9 +30,11 @@ class Facts:
         self.classes = Classes()
         self.units: dict[fx.Node, Units] = {}
         self.round_to = round_to
+        self.asked: set[fx.Node] = set()
         self._needs: dict[fx.Node, Tensor] = {}
         self._roots: dict[fx.Node, Tensor] = {}
-        self._present: dict[int, str] = {}
+        self._present = torch.zeros(0, dtype=torch.bool)
+        self._reasons: dict[int, str] = {}
 
     def on_axis(self, node: fx.Node, axis: int) -> Units | None:
         """The units of a node, provided they lie along this axis."""
@@ -39,7 +42,10 @@ class Facts:
         return units if units is not None and units.axis == axis else None
 
     def demand(self, node: fx.Node, needed: Tensor | None, by: fx.Node) -> None:
-        """Records that a user needs these units of a node, or with None all of them."""
+        """Records that a user needs these units of a node, or with None all of it."""
+        if needed is None or needed.any():
+            self.asked.add(node)
+
         units = self.units.get(node)
         if units is None:
             return
@@ -55,24 +61,25 @@ class Facts:
 
     def hold(self, node: fx.Node, mask: Tensor, reason: str) -> bool:
         """Makes units present, with all of their classes; says whether any of them was not."""
-        new = mask & ~self.present(node)
-        for root in self._root(node)[new].tolist():
-            self._present[root] = reason
-
-        return bool(new.any())
+        new = self._root(node)[mask & ~self.present(node)]
+        self._present[new] = True
+        self._reasons |= dict.fromkeys(new.tolist(), reason)
+        return len(new) > 0
 
     def present(self, node: fx.Node) -> Tensor:
         """Which units of a node the compact network computes."""
-        roots = self._root(node).tolist()
-        return torch.tensor([root in self._present for root in roots], dtype=torch.bool)
+        roots = self._root(node)
+        return self._present[roots]
 
     def reason(self, node: fx.Node, unit: int) -> str:
         """Who made a unit present."""
-        return self._present[int(self._root(node)[unit])]
+        return self._reasons[int(self._root(node)[unit])]
 
     def _root(self, node: fx.Node) -> Tensor:
         # Asked only once all classes are united.
         if node not in self._roots:
             self._roots[node] = self.classes.roots(self.units[node].labels)
+        if not len(self._present):
+            self._present = torch.zeros(len(self.classes), dtype=torch.bool)
 
         return self._roots[node]

@@ -26,6 +26,7 @@ def analyse(
     rules = {node: rule_for(node, trace) for node in nodes}
 
     _forward(nodes, rules, facts)
+    facts.asked.update(_ends(nodes))
     _backward(nodes, rules, facts)
     alive = _settle(nodes, rules, facts)
 
@@ -59,16 +60,29 @@ def _overwritten(nodes: list[fx.Node], trace: Trace) -> set[fx.Node]:
 
 
 def _backward(nodes: list[fx.Node], rules: dict[fx.Node, Rule], facts: Facts) -> None:
-    alive = _reached(nodes, rules, facts)
+    for node in reversed(nodes):
+        if node in facts.asked:
+            rules[node].backward(facts)
+            facts.asked.update(n for n in node.all_input_nodes if not facts.trace.is_tensor(n))
 
-    for node in reversed(alive):
-        rules[node].backward(facts)
+
+def _settle(nodes: list[fx.Node], rules: dict[fx.Node, Rule], facts: Facts) -> list[fx.Node]:
+    """Makes units present until every operation can work; returns the nodes that are left."""
+    while True:
+        alive = _reached(nodes, rules, facts)
+        if not facts.asked.issuperset(alive):
+            facts.asked.update(alive)
+            _backward(nodes, rules, facts)
+
+        changed = [rules[node].settle(facts) for node in alive]
+        changed += [_not_empty(node, facts) for node in alive if node in facts.units]
+        if not any(changed):
+            return alive
 
 
 def _reached(nodes: list[fx.Node], rules: dict[fx.Node, Rule], facts: Facts) -> list[fx.Node]:
-    """The nodes that outputs still depend on, and those that only write into a tensor."""
-    ends = [node for node in nodes if node.op == "output" or not node.users]
-    reached = {node for node in ends if node.op != "placeholder"}
+    """The nodes that outputs still depend on."""
+    reached = set(_ends(nodes))
 
     for node in reversed(nodes):
         if node in reached:
@@ -77,15 +91,9 @@ def _reached(nodes: list[fx.Node], rules: dict[fx.Node, Rule], facts: Facts) -> 
     return [node for node in nodes if node in reached]
 
 
-def _settle(nodes: list[fx.Node], rules: dict[fx.Node, Rule], facts: Facts) -> list[fx.Node]:
-    """Makes units present until every operation can work; returns the nodes that are left."""
-    while True:
-        alive = _reached(nodes, rules, facts)
-        changed = [rules[node].settle(facts) for node in alive]
-        changed += [_not_empty(node, facts) for node in alive if node in facts.units]
-
-        if not any(changed):
-            return alive
+def _ends(nodes: list[fx.Node]) -> list[fx.Node]:
+    """The output, and what is there for its effect alone, such as writing into a tensor."""
+    return [n for n in nodes if n.op == "output" or not (n.users or n.op == "placeholder")]
 
 
 def _not_empty(node: fx.Node, facts: Facts) -> bool:

@@ -123,8 +123,8 @@ def _write_nothing_in_place(trace: Trace) -> None:
             node.update_kwarg("inplace", False)
         elif node.target in IN_PLACE:
             node.target = getattr(operator, IN_PLACE[node.target])
-        elif isinstance(node.target, str):
-            node.target = node.target.removesuffix("_")
+        elif isinstance(node.target, str) and hasattr(torch.Tensor, name := node.target[:-1]):
+            node.target = name
 
 
 def _copy_where_needed(trace: Trace) -> None:

@@ -102,7 +102,8 @@ class Trace:
 
         target = node.target if isinstance(node.target, str) else _bare_name(node.target)
         method = target.endswith("_") and not target.endswith("__")
-        return method or node.target in IN_PLACE or bool(node.kwargs.get("inplace"))
+        assigns = node.target in IN_PLACE or node.target is operator.setitem
+        return method or assigns or bool(node.kwargs.get("inplace"))
 
     def exclusive(self, path: str) -> bool:
         """Whether one place only uses this parameter, so that it may be cut."""

@@ -56,6 +56,9 @@ class Classes:
     def __init__(self) -> None:
         self._parents: list[int] = []
 
+    def __len__(self) -> int:
+        return len(self._parents)
+
     def fresh(self, count: int) -> Tensor:
         """Labels nobody else has."""
         first = len(self._parents)

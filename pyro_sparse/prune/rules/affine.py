@@ -77,7 +77,8 @@ class Affine(Rule):
         self._wanted = self._pattern[rows].any(0) & ~self._folded
 
         tracked = facts.on_axis(self.source, self.layer.axis) is not None
-        facts.demand(self.source, self._wanted if tracked else None, by=self.node)
+        if tracked or self._wanted.any():
+            facts.demand(self.source, self._wanted if tracked else None, by=self.node)
 
     def settle(self, facts: Facts) -> bool:
         if self.layer.groups > 1:
