@@ -1,20 +1,20 @@
 r"""Draws of whole networks: one sample of every weight, and what a model says of its data then."""
 
-__all__ = ["Outcome", "evaluating", "global_draws", "guide_draw", "law_of", "outcomes"]
+__all__ = ["evaluating", "global_draws", "guide_draw", "law_of", "model_draw"]
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from pyro import poutine
 from pyro.distributions import MaskedDistribution
 from pyro.poutine.messenger import Messenger
+from pyro.poutine.trace_messenger import TraceMessenger
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
-from pyro_sparse.infer.statements import is_latent
+from pyro_sparse.infer.statements import Site, is_latent, is_likelihood
 from pyro_sparse.local import Local
 
 
@@ -38,24 +38,8 @@ class global_draws(Messenger):
         msg["fn"] = _shared(msg["fn"])
 
 
-@dataclass(frozen=True)
-class Outcome:
-    r"""A site of a model that the guide leaves open: what is predicted or observed.
-
-    Args:
-        law: Its law, given the draw.
-        value: Its value: the data where it is observed, a draw of the law elsewhere; None where
-            the model stopped before.
-        plates: Names of the plates around it.
-    """
-
-    law: Distribution
-    value: Tensor | None
-    plates: frozenset[str]
-
-
-def guide_draw(guide: Callable, *args: Any, **kwargs: Any) -> dict[str, dict[str, Any]]:
-    r"""One global draw from a guide: its latent sites, as Pyro's trace nodes.
+def guide_draw(guide: Callable, *args: Any, **kwargs: Any) -> dict[str, Site]:
+    r"""One global draw from a guide: its latent sites, as nodes of Pyro's trace.
 
     Args:
         guide: The guide.
@@ -66,14 +50,15 @@ def guide_draw(guide: Callable, *args: Any, **kwargs: Any) -> dict[str, dict[str
     with poutine.block(), poutine.trace() as tracer, global_draws():
         guide(*args, **kwargs)
 
-    nodes: dict[str, Any] = dict(tracer.trace.nodes)
-    return {n: s for n, s in nodes.items() if is_latent(s) and not site_is_subsample(s)}
+    return {name: site for name, site in _sites(tracer) if is_latent(site)}
 
 
-def outcomes(
+def model_draw(
     model: Callable, values: Mapping[str, Tensor], *args: Any, **kwargs: Any
-) -> dict[str, Outcome]:
-    r"""Runs a model with given values of its latent sites; what is left is its outcome.
+) -> dict[str, Site]:
+    r"""Runs a model with given values of its latent sites: its sites, as nodes of Pyro's trace.
+
+    What the guide leaves open is observed, or else drawn.
 
     Args:
         model: The model.
@@ -82,11 +67,10 @@ def outcomes(
         **kwargs: Its keyword arguments.
     """
 
-    given = _Given(values)
-    with poutine.block(), given:
+    with poutine.block(), poutine.trace() as tracer, _Given(values):
         model(*args, **kwargs)
 
-    return given.outcomes
+    return dict(_sites(tracer))
 
 
 def law_of(
@@ -106,7 +90,8 @@ def law_of(
     with suppress(_Reached), poutine.block(), given:
         model(*args, **kwargs)
 
-    return given.outcomes[site].law
+    assert given.law is not None, f"the model never came to '{site}'"
+    return given.law
 
 
 @contextmanager
@@ -135,25 +120,24 @@ class _Given(Messenger):
         super().__init__()
         self.values = values
         self.until = until
-        self.outcomes: dict[str, Outcome] = {}
+        self.law: Any = None
 
     def _pyro_sample(self, msg: Any) -> None:
         if msg["name"] == self.until:
-            self._pyro_post_sample(msg)
+            self.law = msg["fn"]
             raise _Reached
 
         if msg["name"] in self.values and not msg["is_observed"]:
             msg["value"] = self.values[msg["name"]]
             msg["done"] = True
 
-    def _pyro_post_sample(self, msg: Any) -> None:
-        name = msg["name"]
-        hidden = site_is_subsample(msg) or msg["infer"].get("_deterministic")
-        if name in self.values or hidden:
-            return
 
-        plates = frozenset(frame.name for frame in msg["cond_indep_stack"])
-        self.outcomes[name] = Outcome(msg["fn"], msg["value"], plates)
+def _sites(tracer: TraceMessenger) -> Iterator[tuple[str, Site]]:
+    """Sample statements, without the indices of plates and deterministic values."""
+    nodes: dict[str, Any] = dict(tracer.trace.nodes)
+    for name, site in nodes.items():
+        if (is_latent(site) or is_likelihood(site)) and not site_is_subsample(site):
+            yield name, site
 
 
 def _shared(law: Any) -> Any:

@@ -3,7 +3,6 @@ r"""Posterior predictive: what the networks of a posterior say together, and how
 __all__ = ["predict"]
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pyro
 import torch
@@ -11,9 +10,10 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, Distribution, OneHotCategorical
 
 from pyro_sparse.guides import AutoSparse
-from pyro_sparse.infer.draws import Outcome, evaluating, guide_draw, law_of, outcomes
+from pyro_sparse.infer.draws import evaluating, guide_draw, law_of, model_draw
 from pyro_sparse.infer.footprint import Allocations, Footprint, Plan, measure
 from pyro_sparse.infer.prediction import Classification, Regression
+from pyro_sparse.infer.statements import Site
 from pyro_sparse.local import peel
 
 Inputs = tuple[Tensor | None, ...]
@@ -88,12 +88,12 @@ class _Program:
             nodes = guide_draw(guide, *self.head)
 
         self.values = {name: node["value"] for name, node in nodes.items()}
-        found = outcomes(model, self.values, *self.head)
-        self.site = _chosen(found, site)
+        sites = model_draw(model, self.values, *self.head)
+        self.site = _chosen(sorted(sites.keys() - nodes.keys()), site)
 
-        law = found[self.site].law
-        self.classifies = isinstance(peel(law), Bernoulli | Categorical | OneHotCategorical)
-        _check_global(nodes, self.site, found[self.site])
+        law = peel(sites[self.site]["fn"])
+        self.classifies = isinstance(law, Bernoulli | Categorical | OneHotCategorical)
+        _check_global(nodes, self.site, sites[self.site])
 
     def footprint(self, size: int) -> Footprint:
         def run(count: int) -> object:
@@ -219,9 +219,9 @@ def _checked_size(inputs: Inputs, num_samples: int, max_bytes: int) -> int:
     return sizes.pop()
 
 
-def _chosen(found: dict[str, Outcome], site: str | None) -> str:
+def _chosen(found: list[str], site: str | None) -> str:
     if site is None and len(found) == 1:
-        return next(iter(found))
+        return found[0]
     if site is not None and site in found:
         return site
 
@@ -232,21 +232,25 @@ def _chosen(found: dict[str, Outcome], site: str | None) -> str:
         )
     if site is None:
         raise ValueError(
-            f"The guide leaves several sites of the model open: {sorted(found)}. Name the "
+            f"The guide leaves several sites of the model open: {found}. Name the "
             'observed one, predict(..., site="..."), or let the guide sample the others.'
         )
-    raise ValueError(f"The site to predict is one of {sorted(found)}, got '{site}'.")
+    raise ValueError(f"The site to predict is one of {found}, got '{site}'.")
 
 
-def _check_global(nodes: dict[str, Any], site: str, outcome: Outcome) -> None:
+def _check_global(nodes: dict[str, Site], site: str, observed: Site) -> None:
     for name, node in nodes.items():
-        shared = outcome.plates & {frame.name for frame in node["cond_indep_stack"]}
+        shared = _plates(observed) & _plates(node)
         if shared:
             raise ValueError(
                 f"The guide draws '{name}' once per example of plate {sorted(shared)}, in which "
                 f"'{site}' is observed too; such a value says nothing about new inputs. "
                 "Use pyro.infer.Predictive."
             )
+
+
+def _plates(site: Site) -> set[str]:
+    return {frame.name for frame in site["cond_indep_stack"]}
 
 
 def _check_rows(site: str, means: Tensor, rows: slice) -> None:

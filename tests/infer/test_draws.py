@@ -9,7 +9,7 @@ from pyro.distributions import Bernoulli, Normal
 from torch import nn
 
 from pyro_sparse.distributions import HardConcrete
-from pyro_sparse.infer.draws import evaluating, global_draws, guide_draw, law_of, outcomes
+from pyro_sparse.infer.draws import evaluating, global_draws, guide_draw, law_of, model_draw
 from pyro_sparse.local import Deferred, Local, peel
 
 
@@ -66,24 +66,23 @@ def test_other_laws_are_left_alone() -> None:
     assert tracer.trace.nodes["w"]["fn"] is law
 
 
-def test_outcomes_are_what_the_guide_leaves_open() -> None:
+def test_a_model_takes_the_values_of_the_guide() -> None:
     values = {name: node["value"] for name, node in guide_draw(guide).items()}
     x, y = torch.randn(5, 2), torch.randn(5, 3)
 
-    (name,) = found = outcomes(model, values, x, y)
+    sites = model_draw(model, values, x, y)
 
     mean = (x * values["z"]) @ values["w"].T + values["b"]
-    assert name == "y"
-    assert found["y"].value is y
-    assert found["y"].plates == {"data"}
-    assert torch.allclose(found["y"].law.mean, mean)
+    assert set(sites) == {"w", "z", "b", "y"}
+    assert sites["y"]["value"] is y
+    assert torch.allclose(sites["y"]["fn"].mean, mean)
 
 
-def test_outcomes_of_an_open_model_are_drawn() -> None:
-    found = outcomes(model, {"w": torch.zeros(3, 2), "z": torch.ones(2)}, torch.zeros(5, 2))
+def test_what_a_guide_leaves_open_is_drawn() -> None:
+    sites = model_draw(model, {"w": torch.zeros(3, 2), "z": torch.ones(2)}, torch.zeros(5, 2))
 
-    assert set(found) == {"b", "y"}
-    assert found["y"].value is not None and found["y"].value.shape == (5, 3)
+    assert torch.equal(sites["y"]["fn"].mean, sites["b"]["value"].expand(5, 3))
+    assert sites["y"]["value"].shape == (5, 3)
 
 
 def test_the_model_stops_at_the_law_asked_for() -> None:
@@ -102,7 +101,7 @@ def test_the_model_stops_at_the_law_asked_for() -> None:
 def test_handlers_around_hear_nothing() -> None:
     with pyro.poutine.trace() as tracer:
         values = {name: node["value"] for name, node in guide_draw(guide).items()}
-        outcomes(model, values, torch.zeros(5, 2))
+        model_draw(model, values, torch.zeros(5, 2))
 
     assert not tracer.trace.nodes
 
