@@ -99,7 +99,7 @@ class AutoSparse(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         r"""Samples every site. The arguments are those of the model, and are not looked at."""
 
-        emit_parameters(self.named_parameters(), "guide")
+        emit_parameters(self.named_parameters("guide"))
         return {
             name: pyro.sample(name, law.to_event(self._specs[name].event_dim))
             for name, law in self.laws().items()

@@ -10,6 +10,7 @@ __all__ = [
 ]
 
 from pyro_sparse.infer.draws import global_draws
-from pyro_sparse.infer.elbo import Parts, TraceSparse_ELBO
+from pyro_sparse.infer.elbo import TraceSparse_ELBO
+from pyro_sparse.infer.parts import Parts
 from pyro_sparse.infer.predict import predict
 from pyro_sparse.infer.prediction import Classification, Regression

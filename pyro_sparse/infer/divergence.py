@@ -1,6 +1,6 @@
 r"""The divergence of one site: which rule applies, gated by what, summed over which dimensions."""
 
-__all__ = ["Site", "SiteDivergence", "find_rule", "site_divergence"]
+__all__ = ["SiteDivergence", "find_rule", "site_divergence"]
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from torch.distributions import Distribution, Independent
 from torch.distributions.kl import _KL_MEMOIZE, _dispatch_kl
 
 from pyro_sparse.infer.gating import gate_probability
+from pyro_sparse.infer.statements import Site, is_true
 from pyro_sparse.local import Local, peel
 
-Site = Any  # a node of a Pyro trace
 Rule = Callable[[Distribution, Distribution], Tensor]
 
 
@@ -109,7 +109,7 @@ def _carries_jacobian(q: Delta) -> bool:
     density = q.log_density
     if not any(density.stride()):
         density = density[(0,) * density.ndim]
-    return bool((density != 0).any())
+    return is_true((density != 0).any())
 
 
 def _check_estimable(name: str, q: Distribution, p: Distribution, model: Site) -> None:

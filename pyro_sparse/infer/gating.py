@@ -1,6 +1,6 @@
 r"""Sites whose divergence counts only while a gate is open."""
 
-__all__ = ["gate_probability"]
+__all__ = ["beside", "gate_probability"]
 
 from typing import Any
 
@@ -9,9 +9,8 @@ from pyro.poutine.trace_struct import Trace
 from torch import Tensor
 
 from pyro_sparse.distributions import LogUniform
+from pyro_sparse.infer.statements import Site
 from pyro_sparse.local import peel
-
-Site = Any  # a node of a Pyro trace
 
 
 def gate_probability(name: str, model: Site, guide: Site, guide_trace: Trace) -> Tensor | None:
@@ -58,7 +57,7 @@ def gate_probability(name: str, model: Site, guide: Site, guide_trace: Trace) ->
         )
 
     fn: Any = guide_trace.nodes[gate]["fn"]
-    probability = _beside(model, fn.event_dim, law.prob_active)
+    probability = beside(model, fn.event_dim, law.prob_active)
     shape = guide["fn"].shape()
     if _broadcast(probability.shape, shape) != shape:
         raise ValueError(
@@ -89,7 +88,15 @@ def _gate_law(sites: str, gate: str, guide_trace: Trace) -> Any:
     return law
 
 
-def _beside(model: Site, gate_event_dim: int, probability: Tensor) -> Tensor:
+def beside(model: Site, gate_event_dim: int, probability: Tensor) -> Tensor:
+    r"""Numbers of a gate, shaped so that they broadcast over the site that it gates.
+
+    Args:
+        model: The model's trace node of the gated site.
+        gate_event_dim: Number of event dimensions of the gate's site.
+        probability: A number for each gate, `(*gates)`.
+    """
+
     view = model["infer"].get("gated_view")
     if view is not None:
         return probability.reshape(view)

@@ -1,12 +1,12 @@
 r"""Whether the statements of a model and a guide fit each other."""
 
-__all__ = ["check_statements", "is_latent", "is_likelihood"]
+__all__ = ["Site", "check_statements", "is_latent", "is_likelihood", "is_true"]
 
 from typing import Any
 
-import torch
 from pyro.poutine.trace_struct import Trace
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
 
 Site = Any  # a node of a Pyro trace
 
@@ -22,6 +22,16 @@ def is_likelihood(site: Site) -> bool:
 
     deterministic = site.get("infer") and site["infer"].get("_deterministic")
     return site["type"] == "sample" and site["is_observed"] and not deterministic
+
+
+def is_true(condition: Tensor) -> bool:
+    r"""The value of a Boolean that belongs to a program's structure and not to its numbers.
+
+    It is read while the program is captured as a graph too, in which it does not appear.
+    """
+
+    with disable_proxy_modes_tracing():
+        return bool(condition)
 
 
 def check_statements(guide: Trace, model: Trace) -> None:
@@ -91,7 +101,7 @@ def _same(left: Any, right: Any) -> bool:
     if left is right:
         return True
     if isinstance(left, Tensor) and isinstance(right, Tensor):
-        return torch.equal(left, right)
+        return left.shape == right.shape and is_true((left == right).all())
     if isinstance(left, Tensor) or isinstance(right, Tensor):
-        return left is not None and right is not None and bool((left == right).all())
+        return left is not None and right is not None and is_true((left == right).all())
     return left == right

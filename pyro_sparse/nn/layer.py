@@ -32,7 +32,7 @@ class BayesianNetwork(Converted):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not self.run.active:
-            emit_parameters(self.named_parameters(), "model")
+            emit_parameters(self.named_parameters("model"))
         return super().__call__(*args, **kwargs)
 
 

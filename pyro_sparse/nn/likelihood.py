@@ -97,7 +97,8 @@ class Regressor(nn.Module):
         """
 
         _check_device(self.net, x)
-        emit_parameters([("log_noise", self.log_noise)], "likelihood")
+        if self.log_noise.requires_grad:
+            emit_parameters([("likelihood.log_noise", self.log_noise)])
         mean = self.net(x)
         if y is not None and y.shape != mean.shape:
             raise ValueError(

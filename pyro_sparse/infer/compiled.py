@@ -1,0 +1,287 @@
+r"""The bound as one compiled graph, kept while what it depends on stays as it is."""
+
+__all__ = ["CompileWarning", "CompiledBound"]
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch._inductor
+from pyro import poutine
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from pyro_sparse.effects import emit_parameters, heard_parameters
+from pyro_sparse.infer.graph import Graph, UntraceableError, capture
+from pyro_sparse.infer.parts import Parts
+from pyro_sparse.infer.surroundings import Surroundings, kind
+
+Evaluate = Callable[..., tuple[Tensor, Parts]]
+
+PATIENCE = 10  # evaluations in a row that were not compiled because something kept changing
+
+
+class CompileWarning(UserWarning):
+    r"""A program that was to be compiled runs eagerly."""
+
+
+@dataclass
+class _Call:
+    """One evaluation: what is evaluated, on what."""
+
+    model: Callable
+    guide: Callable
+    leaves: list[Any]
+    structure: Any
+    weight: Tensor
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        return [leaf for leaf in self.leaves if isinstance(leaf, Tensor)]
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> tuple[tuple, dict[str, Any]]:
+        given = iter(tensors)
+        leaves = [next(given) if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
+        return tree_unflatten(leaves, self.structure)
+
+    def key(self, extra: Any) -> tuple:
+        leaves = (kind(x) if isinstance(x, Tensor) else _hashable(x) for x in self.leaves)
+        autocast = (torch.is_autocast_enabled(d) for d in ("cpu", "cuda"))
+        modes = torch.is_grad_enabled(), torch.get_default_dtype(), *autocast
+        programs = id(self.model), id(self.guide)
+        return programs, self.structure, tuple(leaves), kind(self.weight), modes, extra
+
+
+@dataclass
+class _Compiled:
+    """A graph, what it was compiled to, and how to read its outputs."""
+
+    around: Surroundings
+    graph: Graph
+    run: Callable
+    parts: Parts
+    trained: list[int]
+    parameters: list[tuple[str, Tensor]]
+    joint: bool
+
+    def __call__(self, call: _Call) -> tuple[Tensor, Parts]:
+        emit_parameters(self.parameters)
+        inputs = [call.weight, *call.tensors, *self.graph.read()]
+        if not self.joint:
+            loss, *values = self.run(*inputs)
+            return loss, self._parts(values)
+
+        box: list[Tensor] = []
+        loss = _Deliver.apply(self, inputs, box, *[inputs[index] for index in self.trained])
+        return loss, self._parts(box)
+
+    def _parts(self, values: Sequence[Tensor]) -> Parts:
+        log_likelihood, *divergences = (value.detach() for value in values)
+        kl = dict(zip(self.parts.kl, divergences, strict=True))
+        return Parts(log_likelihood, kl, self.parts.analytic, self.parts.noise)
+
+
+class _Deliver(torch.autograd.Function):
+    """Hands gradients computed with the loss to autograd, as if it had computed them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, compiled: _Compiled, inputs: list[Tensor], box: list[Tensor], *trained: Tensor
+    ) -> Tensor:
+        outputs = compiled.run(*[tensor.detach() for tensor in inputs])
+        count = 2 + len(compiled.parts.kl)
+        box.extend(outputs[1:count])
+        ctx.save_for_backward(*outputs[count:])
+        return outputs[0]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple:
+        (scale,) = gradients
+        # Reading the scale costs nothing on a CPU, and saves a pass over all gradients.
+        if scale.device.type == "cpu" and scale.item() == 1:
+            return (None, None, None, *ctx.saved_tensors)
+        return (None, None, None, *(gradient * scale for gradient in ctx.saved_tensors))
+
+
+class CompiledBound:
+    r"""Evaluates a bound through compiled graphs, one for each situation met twice.
+
+    A situation is what the arguments look like, the modes of torch, and everything around model
+    and guide that a graph cannot take as an input. Where tensors are replaced by others of the
+    same kind, they are read anew; where anything else changes, the program runs eagerly, and is
+    captured again when it meets the same situation a second time in a row.
+
+    Args:
+        evaluate: The eager bound, a function of (weight, model, guide, args, kwargs) that returns
+            the loss and its parts.
+        gradients: "joint" computes them in the graph, "loss" leaves them to autograd; "auto" takes
+            "joint" for programs of at most `JOINT_LIMIT` trained numbers.
+        mode: Mode of torch's compiler.
+        fallback: Whether what cannot be compiled runs eagerly, with a warning, instead of
+            raising.
+    """
+
+    JOINT_LIMIT = 5_000_000
+
+    def __init__(self, evaluate: Evaluate, gradients: str, mode: str, fallback: bool) -> None:
+        if gradients not in ("auto", "joint", "loss"):
+            raise ValueError(f"gradients is 'auto', 'joint' or 'loss', got {gradients!r}.")
+        if mode not in torch._inductor.list_mode_options():
+            known = sorted(torch._inductor.list_mode_options())
+            raise ValueError(f"mode is one of {known}, got {mode!r}.")
+        self.evaluate = evaluate
+        self.gradients = gradients
+        self.mode = mode
+        self.fallback = fallback
+        self._compiled: dict[tuple, list[_Compiled]] = {}
+        self._met: dict[tuple, tuple[Surroundings, list[tuple[str, Tensor]]]] = {}
+        self._eager: set[tuple] = set()
+        self._missed = 0
+
+    def __call__(
+        self,
+        weight: Tensor,
+        model: Callable,
+        guide: Callable,
+        args: tuple,
+        kwargs: dict[str, Any],
+        extra: Any = None,
+    ) -> tuple[Tensor, Parts]:
+        r"""The loss and its parts."""
+
+        call = _Call(model, guide, *tree_flatten((args, kwargs)), weight)
+        key = call.key(extra)
+        for compiled in self._compiled.get(key, ()):
+            if compiled.around.change() is None:
+                self._missed = 0
+                return compiled(call)
+
+        if key not in self._eager and self._met_again(key):
+            try:
+                return self._compile(key, call)(call)
+            except Exception as error:
+                if not self.fallback:
+                    raise
+                self._eager.add(key)
+                warnings.warn(f"Stays eager. {error}", CompileWarning, stacklevel=3)
+        return self._run_eagerly(key, call)
+
+    def _run_eagerly(self, key: tuple, call: _Call) -> tuple[Tensor, Parts]:
+        args, kwargs = call.with_tensors(call.tensors)
+        with poutine.trace(param_only=True) as heard:
+            result = self.evaluate(call.weight, call.model, call.guide, args, kwargs)
+        if key not in self._eager:
+            parameters = heard_parameters(heard.trace)
+            around = Surroundings(call.model, call.guide, dict(parameters))
+            self._met[key] = around, parameters
+        return result
+
+    def _met_again(self, key: tuple) -> bool:
+        if key not in self._met:
+            return False
+
+        changed = self._met[key][0].change()
+        self._missed = 0 if changed is None else self._missed + 1
+        if self._missed == PATIENCE:
+            warnings.warn(
+                f"Not compiled {PATIENCE} times in a row, last because {changed} had changed. "
+                "Keep numbers that change from step to step in tensors (a buffer).",
+                CompileWarning,
+                stacklevel=4,
+            )
+        return changed is None
+
+    def _compile(self, key: tuple, call: _Call) -> _Compiled:
+        around, parameters = self._met.pop(key)
+        devices = {tensor.device.type for _, tensor in around.tensors}
+        _require_compiler(devices)
+
+        arguments = [call.weight, *call.tensors]
+        candidates = [t for _, t in around.tensors] + call.tensors
+        trained = list({id(t): t for t in candidates if t.requires_grad}.values())
+        trained = trained if torch.is_grad_enabled() else []
+        joint = bool(trained) and self._wants_joint(trained)
+        program = _Program(self.evaluate, call, trained if joint else [])
+
+        graph = capture(program, arguments, around)
+        around.release(graph.lifted)
+        inputs = arguments + graph.lifted
+        positions = {id(tensor): index for index, tensor in reversed(list(enumerate(inputs)))}
+        assert program.parts is not None
+        compiled = _Compiled(
+            around=around,
+            graph=graph,
+            run=_lower(graph, inputs, self.mode, joint or not trained),
+            parts=program.parts,
+            trained=[positions[id(tensor)] for tensor in program.reached],
+            parameters=parameters,
+            joint=joint,
+        )
+        self._compiled.setdefault(key, []).append(compiled)
+        return compiled
+
+    def _wants_joint(self, trained: Sequence[Tensor]) -> bool:
+        if self.gradients == "auto":
+            return sum(tensor.numel() for tensor in trained) <= self.JOINT_LIMIT
+        return self.gradients == "joint"
+
+
+class _Program:
+    """The bound as a function of tensors: loss, parts, and gradients where they are asked for."""
+
+    def __init__(self, evaluate: Evaluate, call: _Call, trained: Sequence[Tensor]) -> None:
+        self.evaluate = evaluate
+        self.call = call
+        self.trained = trained
+        self.reached: list[Tensor] = []
+        self.parts: Parts | None = None
+
+    def __call__(self, weight: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        args, kwargs = self.call.with_tensors(tensors)
+        loss, self.parts = self.evaluate(weight, self.call.model, self.call.guide, args, kwargs)
+        outputs = loss, self.parts.log_likelihood, *self.parts.kl.values()
+        if not self.trained:
+            return outputs
+
+        gradients = torch.autograd.grad(loss, self.trained, allow_unused=True)
+        pairs = [(t, g) for t, g in zip(self.trained, gradients, strict=True) if g is not None]
+        self.reached = [tensor for tensor, _ in pairs]
+        return (*(output.detach() for output in outputs), *(gradient for _, gradient in pairs))
+
+
+def _lower(graph: Graph, inputs: Sequence[Tensor], mode: str, alone: bool) -> Callable:
+    """Compiles a graph; `alone` where no gradient is asked of it later."""
+    if not alone:
+        return torch.compile(graph.module, mode=mode, fullgraph=True, dynamic=False)
+
+    with torch.no_grad():
+        examples: list[Any] = [tensor.detach() for tensor in inputs]
+        options = torch._inductor.list_mode_options(mode)
+        run = torch._inductor.compile(graph.module, examples, options=options)
+
+    def without_gradients(*tensors: Tensor) -> Sequence[Tensor]:
+        with torch.no_grad():
+            return run(*tensors)
+
+    return without_gradients
+
+
+def _require_compiler(devices: set[str]) -> None:
+    names = [os.environ.get("CXX", "g++"), "clang++"]
+    if devices <= {"cpu"} and not any(shutil.which(name) for name in names):
+        raise UntraceableError(
+            "Compiling for a CPU needs a C++ compiler, and none of "
+            f"{names} was found. Install g++ or clang, name one in CXX, or use compile=False."
+        )
+
+
+def _hashable(leaf: Any) -> Any:
+    try:
+        hash(leaf)
+    except TypeError:
+        return id(leaf)
+    return type(leaf), leaf

@@ -1,0 +1,122 @@
+r"""A program as one graph whose inputs are its arguments and everything it reads around it."""
+
+__all__ = ["Graph", "UntraceableError", "capture"]
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pyro
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from pyro_sparse.infer.surroundings import Place, Surroundings
+
+
+class UntraceableError(RuntimeError):
+    r"""A program does something that cannot be part of a graph."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    r"""A captured program.
+
+    Args:
+        module: Takes the arguments, then the lifted tensors; returns a flat tuple.
+        places: Where the lifted tensors are kept; None for one that has no place and stays.
+        lifted: The tensors it was captured with.
+    """
+
+    module: GraphModule
+    places: list[Place | None]
+    lifted: list[Tensor]
+
+    def read(self) -> list[Tensor]:
+        r"""The lifted tensors as they are now."""
+
+        pairs = zip(self.places, self.lifted, strict=True)
+        return [tensor if place is None else place.read() for place, tensor in pairs]
+
+
+def capture(
+    program: Callable[..., Sequence[Tensor]],
+    arguments: Sequence[Tensor],
+    around: Surroundings,
+) -> Graph:
+    r"""Captures a program by running it once, and leaves no trace of that run.
+
+    Args:
+        program: A function of tensors that returns tensors.
+        arguments: What it is run on.
+        around: The surroundings of the program.
+
+    Raises:
+        UntraceableError: The program looks at a tensor's value in Python, changes what is around
+            it, or uses an operation that cannot be part of a graph.
+    """
+
+    kept = [(t, t._version, t.detach().clone()) for _, t in around.tensors if not _overlaps(t)]
+    try:
+        with torch.random.fork_rng(), pyro.validation_enabled(False):
+            module = make_fx(program, tracing_mode="real")(*arguments)
+    except Exception as error:
+        raise UntraceableError(_explanation(error)) from error
+    finally:
+        with torch.no_grad():
+            for tensor, version, value in kept:
+                # Batch norm changes its statistics without counting a version.
+                if tensor._version != version or not tensor.requires_grad:
+                    tensor.copy_(value)
+
+    changed = around.change()
+    if changed is not None:
+        raise UntraceableError(
+            "A compiled program leaves what is around it as it is, and this one changes "
+            f"{changed} when it runs. Keep such state in a buffer that is changed in place, or "
+            "use compile=False."
+        )
+
+    lifted = _lift(module)
+    return Graph(module, [around.place_of(tensor) for tensor in lifted], lifted)
+
+
+def _overlaps(tensor: Tensor) -> bool:
+    """Whether elements share memory, as in expanded tensors, whose base is around as well."""
+    pairs = zip(tensor.shape, tensor.stride(), strict=True)
+    return any(size > 1 and stride == 0 for size, stride in pairs)
+
+
+def _lift(module: GraphModule) -> list[Tensor]:
+    """Turns the tensors that the graph holds into inputs, one for each."""
+    graph = module.graph
+    last = [node for node in graph.nodes if node.op == "placeholder"][-1]
+    inputs: dict[int, Node] = {}
+    lifted: list[Tensor] = []
+
+    for node in [node for node in graph.nodes if node.op == "get_attr"]:
+        tensor = getattr(module, str(node.target))
+        if not isinstance(tensor, Tensor):
+            continue
+        if id(tensor) not in inputs:
+            with graph.inserting_after(last):
+                last = graph.placeholder(f"lifted_{len(lifted)}")
+            inputs[id(tensor)] = last
+            lifted.append(tensor)
+        node.replace_all_uses_with(inputs[id(tensor)])
+        graph.erase_node(node)
+
+    graph.lint()
+    module.recompile()
+    for name in [name for name in vars(module) if name.startswith(("_param_", "_tensor_"))]:
+        delattr(module, name)
+    return lifted
+
+
+def _explanation(error: Exception) -> str:
+    text = str(error).strip().split("\n")[0]
+    return (
+        f"The program cannot be compiled as one graph: {type(error).__name__}: {text}. Programs "
+        "that look at values (`if x > 0`, .item(), data-dependent shapes) or draw from an own "
+        "generator cannot; use compile=False, or compile='auto', which then stays eager."
+    )
