@@ -69,6 +69,11 @@ class Local(TorchDistribution):
         shared: bool = False,
         batch_dim: int = 0,
     ) -> None:
+        if not isinstance(law, Distribution):
+            raise TypeError(
+                f"Local wraps a law (a torch or Pyro distribution), got {type(law).__name__}. "
+                "Build the law first, e.g. `Normal(loc, scale)`."
+            )
         if not law.has_rsample:
             raise ValueError(
                 f"Local needs a law with rsample, got {type(law).__name__}, which has none. "

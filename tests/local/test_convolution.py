@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyro_sparse import Local
-from tests.local.weight_space import assert_weight_space, double, gate, normal, run
+from tests.local.weight_space import assert_weight_space, double, gate, normal, run, sample
 
 
 @dataclass(frozen=True)
@@ -167,11 +166,11 @@ def test_one_example_without_a_batch() -> None:
 
 
 def test_positional_options() -> None:
-    x, weight = double(3, 4, 7, 7), Local(normal(6, 2, 3, 3)).rsample()
+    x, weight = double(3, 4, 7, 7), sample(normal(6, 2, 3, 3))
 
     assert F.conv2d(x, weight, None, 2, 1, 1, 2).shape == (3, 6, 4, 4)
     with pytest.raises(RuntimeError, match="groups"):
-        F.conv2d(x, Local(normal(6, 2, 3, 3)).rsample(), None, 1, 0, 1, 3)
+        F.conv2d(x, sample(normal(6, 2, 3, 3)), None, 1, 0, 1, 3)
 
 
 def test_gates_of_groups_repeat_over_the_groups() -> None:

@@ -15,7 +15,7 @@ from pyro_sparse import Local
 from pyro_sparse.distributions import HardConcrete
 from pyro_sparse.local import Deferred
 from pyro_sparse.local.deferred import as_activation, as_number, defer, handles
-from tests.local.weight_space import assert_standard_normal, double, gate, normal
+from tests.local.weight_space import assert_standard_normal, double, gate, normal, sample
 
 INDICES = torch.tensor([[0, 2], [1, 1]])
 
@@ -73,7 +73,7 @@ NUMBERS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", NUMBERS)
 def test_operations_without_a_rule_see_one_sample(name: str) -> None:
     operation, law = NUMBERS[name], normal(3, 4)
-    weight = Local(law).rsample()
+    weight = sample(law)
 
     result = operation(weight)
     number = weight.clone()
@@ -90,7 +90,7 @@ def test_operations_without_a_rule_see_one_sample(name: str) -> None:
 
 def test_numbers_follow_the_law() -> None:
     law = normal(3, 4)
-    draws = torch.stack([Local(law).rsample().clone() for _ in range(300)])
+    draws = torch.stack([sample(law).clone() for _ in range(300)])
 
     assert_standard_normal(((draws - law.loc) / law.scale).detach())
 
@@ -116,7 +116,7 @@ ESCAPES: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", ESCAPES)
 def test_ways_out_of_torch_give_the_sample_and_not_the_mean(name: str) -> None:
     law = normal(3, 4)
-    weight = Local(law).rsample()
+    weight = sample(law)
 
     value = ESCAPES[name](weight)
 
@@ -125,7 +125,7 @@ def test_ways_out_of_torch_give_the_sample_and_not_the_mean(name: str) -> None:
 
 
 def test_numpy_of_a_trained_sample_is_refused_as_for_any_tensor() -> None:
-    weight = Local(normal(3, 4)).rsample()
+    weight = sample(normal(3, 4))
 
     with pytest.raises(RuntimeError, match="detach"):
         weight.numpy()
@@ -153,7 +153,7 @@ METADATA: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", METADATA)
 def test_metadata_is_answered_without_a_draw(name: str) -> None:
     law = normal(3, 4)
-    weight = Local(law).rsample()
+    weight = sample(law)
     ordinary = law.rsample()
     state = torch.get_rng_state()
 
@@ -165,7 +165,7 @@ def test_metadata_is_answered_without_a_draw(name: str) -> None:
 
 def test_only_metadata_is_answered_without_a_draw() -> None:
     """Whatever else is asked, strides included, is asked of a sample."""
-    weight = Local(normal(3, 4)).rsample()
+    weight = sample(normal(3, 4))
 
     assert weight.stride() == (4, 1)
     assert weight.weight.draw.used == "global"
@@ -176,11 +176,11 @@ def test_samples_without_trained_parameters_are_leaves() -> None:
 
     assert weight.is_leaf and not weight.requires_grad
     with torch.no_grad():
-        assert not Local(normal(3)).rsample().requires_grad
+        assert not sample(normal(3)).requires_grad
 
 
 def test_repr_shows_the_law_and_draws_nothing() -> None:
-    weight = Local(normal(3, 4)).rsample()
+    weight = sample(normal(3, 4))
     product = weight * Local(HardConcrete(logits=torch.zeros(4))).rsample()
     weight.weight.draw.site = "fc.weight"
 
@@ -195,14 +195,14 @@ def test_repr_shows_the_law_and_draws_nothing() -> None:
 
 
 def test_precision_and_shape_are_those_of_the_product() -> None:
-    product = Local(gate(4)).rsample() * torch.zeros(2, 1, 4)
+    product = sample(gate(4)) * torch.zeros(2, 1, 4)
 
     assert product.shape == (2, 1, 4)
     assert product.dtype == (product + 0).dtype == torch.float64
 
 
 def test_a_sample_stays_hashable() -> None:
-    left, right = Local(normal(2)).rsample(), Local(normal(2)).rsample()
+    left, right = sample(normal(2)), sample(normal(2))
 
     assert len({left, right, left}) == 2
 
@@ -218,7 +218,7 @@ class Doubled(torch.autograd.Function):
 
 
 def test_custom_autograd_functions_cannot_lose_the_gradient() -> None:
-    weight = Local(normal(3)).rsample()
+    weight = sample(normal(3))
     weight.weight.draw.site = "fc.weight"
 
     with pytest.raises(RuntimeError, match=r"(?s)custom autograd.Function.*w.clone\(\)"):
@@ -228,13 +228,13 @@ def test_custom_autograd_functions_cannot_lose_the_gradient() -> None:
 def test_custom_autograd_functions_take_an_ordinary_sample() -> None:
     law = normal(3)
 
-    Doubled.apply(Local(law).rsample().clone()).sum().backward()
+    Doubled.apply(sample(law).clone()).sum().backward()
 
     torch.testing.assert_close(law.loc.grad, torch.full((3,), 2.0, dtype=torch.float64))
 
 
 def test_below_the_level_of_functions_a_sample_is_refused_by_name() -> None:
-    weight = Local(normal(3)).rsample()
+    weight = sample(normal(3))
     weight.weight.draw.site = "fc.weight"
 
     with pytest.raises(RuntimeError, match=r"aten\.\w+.*\['fc\.weight'\].*shared=True"):
@@ -255,7 +255,7 @@ def test_below_the_level_of_functions_a_sample_is_refused_by_name() -> None:
 )
 def test_in_place_operations_change_a_gated_activation(change: Callable[[Any], Any]) -> None:
     law, x = gate(4), double(5, 4)
-    activation = x * Local(law).rsample()
+    activation = x * sample(law)
     seen = activation
 
     change(activation)
@@ -269,7 +269,7 @@ def test_in_place_operations_change_a_gated_activation(change: Callable[[Any], A
 
 def test_in_place_operations_change_a_sample() -> None:
     with torch.no_grad():
-        weight = Local(normal(3)).rsample()
+        weight = sample(normal(3))
         before = weight.clone()
         weight.mul_(2)
 
@@ -277,7 +277,7 @@ def test_in_place_operations_change_a_sample() -> None:
 
 
 def test_in_place_operations_change_a_gated_weight() -> None:
-    weight = Local(normal(3, 4)).rsample() * Local(gate(4)).rsample()
+    weight = sample(normal(3, 4)) * sample(gate(4))
     before = weight.clone()
 
     weight.neg_()
@@ -287,7 +287,7 @@ def test_in_place_operations_change_a_gated_weight() -> None:
 
 def test_augmented_assignment() -> None:
     law, x, residual = gate(4), double(5, 4), double(5, 4)
-    out = x * Local(law).rsample()
+    out = x * sample(law)
 
     out += residual
 
@@ -297,7 +297,7 @@ def test_augmented_assignment() -> None:
 def test_a_gated_activation_has_one_draw_per_example() -> None:
     law, x = gate(4), double(6, 3, 4)
 
-    activation = x * Local(law).rsample()
+    activation = x * sample(law)
 
     torch.testing.assert_close(activation.sum(), (x * law.drawn.unsqueeze(1)).sum())
     assert law.drawn.shape == (6, 4)
@@ -306,14 +306,14 @@ def test_a_gated_activation_has_one_draw_per_example() -> None:
 def test_a_gate_without_examples_to_gate_has_one_draw() -> None:
     law, x = gate(4), double(4)
 
-    torch.testing.assert_close(x * Local(law).rsample() + 0, x * law.drawn)
+    torch.testing.assert_close(x * sample(law) + 0, x * law.drawn)
     assert law.drawn.shape == (4,)
 
 
 def test_a_parameter_times_a_gate_is_a_weight() -> None:
     parameter, law = nn.Parameter(double(3, 4)), gate(4)
 
-    product = (parameter * Local(law).rsample()).clone()
+    product = (parameter * sample(law)).clone()
 
     torch.testing.assert_close(product, parameter * law.drawn)
     assert law.drawn.shape == (4,)
@@ -322,7 +322,7 @@ def test_a_parameter_times_a_gate_is_a_weight() -> None:
 def test_a_view_of_a_parameter_times_a_gate_is_a_weight() -> None:
     parameter, law = nn.Parameter(double(4, 3)), gate(4)
 
-    product = torch.einsum("oi,bi->bo", parameter.T * Local(law).rsample(), double(2, 4))
+    product = torch.einsum("oi,bi->bo", parameter.T * sample(law), double(2, 4))
 
     assert product.shape == (2, 3)
     assert law.drawn.shape == (4,)
@@ -330,7 +330,7 @@ def test_a_view_of_a_parameter_times_a_gate_is_a_weight() -> None:
 
 def test_as_number_and_as_activation() -> None:
     law, x = gate(4), double(5, 4)
-    activation = x * Local(law).rsample()
+    activation = x * sample(law)
 
     assert as_activation(x) is x
     torch.testing.assert_close(as_activation(activation), as_number(activation))
@@ -338,7 +338,7 @@ def test_as_number_and_as_activation() -> None:
 
 
 def test_products_of_the_parts() -> None:
-    weight, units = Local(normal(3, 4)).rsample(), Local(gate(4)).rsample()
+    weight, units = sample(normal(3, 4)), sample(gate(4))
 
     product = defer(None, weight.weight, units.gates)
 
@@ -357,6 +357,6 @@ def test_a_handler_may_decline() -> None:
     def _(value: Tensor) -> Any:
         return NotImplemented
 
-    weight = Local(normal(3)).rsample()
+    weight = sample(normal(3))
 
     torch.testing.assert_close(twice(weight), 2 * weight.clone())

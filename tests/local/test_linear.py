@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyro_sparse import Local
 from tests.local.weight_space import (
     assert_standard_normal,
     assert_weight_space,
@@ -16,6 +15,7 @@ from tests.local.weight_space import (
     moments,
     normal,
     run,
+    sample,
 )
 
 Call = Callable[..., Tensor]
@@ -211,13 +211,13 @@ def test_gated_ordinary_weight() -> None:
 
 def test_a_weight_on_the_left_is_drawn() -> None:
     law = normal(3, 4)
-    weight = Local(law).rsample()
+    weight = sample(law)
     x = double(4, 5)
 
     torch.testing.assert_close(weight @ x, weight.clone() @ x)
 
 
 def test_a_product_of_two_weights_is_drawn() -> None:
-    left, right = Local(normal(3, 4)).rsample(), Local(normal(4, 2)).rsample()
+    left, right = sample(normal(3, 4)), sample(normal(4, 2))
 
     torch.testing.assert_close(left @ right, left.clone() @ right.clone())

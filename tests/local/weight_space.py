@@ -47,6 +47,11 @@ def double(*shape: int) -> Tensor:
     return torch.randn(shape, dtype=torch.float64)
 
 
+def sample(law: Law) -> Any:
+    """A sample of the law that is not yet drawn."""
+    return Local(law).rsample()
+
+
 def parameters(laws: Sequence[Law]) -> list[Tensor]:
     """The trained tensors of the laws."""
     return [t for q in laws for t in ((q.loc, q.scale) if isinstance(q, Normal) else (q.logits,))]
@@ -54,7 +59,7 @@ def parameters(laws: Sequence[Law]) -> list[Tensor]:
 
 def run(call: Callable[..., Tensor], x: Tensor, laws: Sequence[Law]) -> Tensor:
     """The operation on samples that remember their laws."""
-    return call(x, *(Local(law).rsample() for law in laws))
+    return call(x, *(sample(law) for law in laws))
 
 
 def moments(call: Callable[..., Tensor], x: Tensor, laws: Sequence[Law]) -> tuple[Tensor, Tensor]:
