@@ -1,11 +1,26 @@
 """Every law and every divergence of the package, one row each."""
 
-import torch
-from pyro.distributions import Bernoulli, Delta, Normal
-from torch import Tensor
-from torch.distributions import Distribution, kl_divergence
+from typing import ClassVar
 
-from pyro_sparse.distributions import L0, L2, Gate, HardConcrete, LogUniform, Rectified
+import torch
+from pyro.distributions import Bernoulli, Delta, Normal, TorchDistribution
+from torch import Tensor
+from torch.distributions import Distribution, constraints, kl_divergence
+
+from pyro_sparse.distributions import (
+    L0,
+    L2,
+    Gate,
+    HardConcrete,
+    LogUniform,
+    Mirrored,
+    MixtureGate,
+    PowerFunction,
+    Rectified,
+    TruncatedExponential,
+    UniformExponential,
+)
+from pyro_sparse.distributions.checks import Shape
 from pyro_sparse.distributions.hard_concrete import StretchedConcrete
 from pyro_sparse.distributions.penalty import Penalty
 from pyro_sparse.testing import LawCase, RuleCase, expectation
@@ -43,6 +58,61 @@ CLIPPED_NORMAL = LawCase(
 
 HARD_CONCRETE_PAIR = LawCase(HardConcrete, {"logits": double(1.0, 2.0)})
 
+HALF_OPEN = {"logits": double(-1.0, 0.5, 2.0)}
+
+
+def exponential_gate(logits: Tensor, rate: Tensor) -> MixtureGate:
+    return MixtureGate(logits=logits, off=TruncatedExponential(rate))
+
+
+def uniform_gate(logits: Tensor, rate: Tensor, uniform: Tensor) -> MixtureGate:
+    return MixtureGate(logits=logits, off=UniformExponential(rate, uniform))
+
+
+def power_gate(logits: Tensor, beta: Tensor) -> MixtureGate:
+    return MixtureGate(logits=logits, off=PowerFunction(beta))
+
+
+class Ramp(TorchDistribution):
+    """A user's own law on [0, 1], density k z^(k-1), with a cdf and not a word about mixtures."""
+
+    arg_constraints: ClassVar = {"k": constraints.positive}
+    support = constraints.unit_interval
+
+    def __init__(self, k: Tensor) -> None:
+        self.k = k
+        super().__init__(k.shape)
+
+    def expand(self, batch_shape: Shape, _instance: object = None) -> "Ramp":
+        return Ramp(self.k.expand(batch_shape))
+
+    def sample(self, sample_shape: Shape = ()) -> Tensor:
+        u = torch.rand(self._extended_shape(torch.Size(sample_shape)), dtype=self.k.dtype)
+        return u.pow(1 / self.k)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return self.k.log() + (self.k - 1) * value.log()
+
+    def cdf(self, value: Tensor) -> Tensor:
+        return value.pow(self.k)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.k / (self.k + 1)
+
+    @property
+    def variance(self) -> Tensor:
+        return self.k / (self.k + 2) - self.mean.square()
+
+
+def user_gate(logits: Tensor, rate: Tensor, k: Tensor) -> MixtureGate:
+    return MixtureGate(logits=logits, off=TruncatedExponential(rate), on=Ramp(k))
+
+
+def mirrored_power(beta: Tensor) -> Mirrored:
+    return Mirrored(PowerFunction(beta))
+
+
 LAWS = [
     HARD_CONCRETE,
     LawCase(
@@ -58,6 +128,14 @@ LAWS = [
         {"moments_match_density": "the concrete law has no closed moments"},
     ),
     CLIPPED_NORMAL,
+    LawCase(TruncatedExponential, {"rate": double(0.5, 8.0, 15.0)}),
+    LawCase(UniformExponential, {"rate": double(2.0, 9.0), "uniform": double(0.05)[0]}),
+    LawCase(PowerFunction, {"beta": double(0.8, 1.5, 2.0)}),
+    LawCase(mirrored_power, {"beta": double(1.5, 2.0)}, name="Mirrored"),
+    LawCase(exponential_gate, HALF_OPEN | {"rate": double(2.0, 8.0, 15.0)}),
+    LawCase(uniform_gate, HALF_OPEN | {"rate": double(9.0)[0], "uniform": double(0.05, 0.1, 0.3)}),
+    LawCase(power_gate, HALF_OPEN | {"beta": double(1.3, 1.6, 2.0)}),
+    LawCase(user_gate, HALF_OPEN | {"rate": double(4.0)[0], "k": double(3.0)[0]}),
     LawCase(LogUniform, skip=IMPROPER | NO_PARAMETERS),
     LawCase(L0, {"penalty": double(0.5, 2.0)}, skip=IMPROPER),
     LawCase(L2, {"penalty": double(0.5, 2.0)}, skip=IMPROPER),

@@ -1,12 +1,23 @@
 """Parameter checks with one clear message: the rule, the offending value, the remedy."""
 
-__all__ = ["Shape", "broadcast_batch", "is_tracing", "require", "require_methods", "validates"]
+__all__ = [
+    "Shape",
+    "broadcast",
+    "is_tracing",
+    "logits_from",
+    "require",
+    "require_methods",
+    "together",
+    "validates",
+]
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution
+from torch.distributions.utils import probs_to_logits
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 Shape: TypeAlias = Size | list[int] | tuple[int, ...]
@@ -50,14 +61,14 @@ def require(valid: Tensor | bool, value: object, rule: str, remedy: str) -> None
     raise ValueError(f"{rule}, got {got}. {remedy}")
 
 
-def broadcast_batch(law: str, **parameters: Tensor) -> Size:
-    """The batch shape that parameters broadcast to; names their shapes when they do not."""
+def broadcast(law: str, shapes: Mapping[str, Size]) -> Size:
+    """The batch shape that named shapes broadcast to; names them all when they do not."""
     try:
-        return torch.broadcast_shapes(*(value.shape for value in parameters.values()))
+        return torch.broadcast_shapes(*shapes.values())
     except RuntimeError:
-        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in parameters.items())
+        named = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
         raise ValueError(
-            f"{law} needs parameters whose shapes broadcast, got {shapes}. "
+            f"{law} needs parameters whose shapes broadcast, got {named}. "
             "Align them from the right, e.g. with `unsqueeze`."
         ) from None
 
@@ -76,3 +87,40 @@ def require_methods(owner: str, law: object, *names: str) -> None:
             f"{owner} needs a law with {', '.join(names)}; {type(law).__name__} lacks "
             f"{', '.join(missing)}. Define the missing method in a subclass."
         )
+
+
+def together(*values: Tensor | float) -> tuple[Tensor, ...]:
+    """Tensors of numbers and tensors; numbers take the precision and place of the first tensor."""
+    like = next((value for value in values if isinstance(value, Tensor)), None)
+    if like is None:
+        return tuple(torch.tensor(value, dtype=torch.get_default_dtype()) for value in values)
+
+    return tuple(v if isinstance(v, Tensor) else like.new_full((), v) for v in values)
+
+
+def logits_from(
+    law: str,
+    probs: Tensor | float | None,
+    logits: Tensor | float | None,
+    check: bool,
+    *others: Tensor | float,
+) -> tuple[Tensor, ...]:
+    """The log odds of a law that takes either `probs` or `logits`, then its other parameters."""
+    value = logits if probs is None else probs
+    if value is None or (probs is not None and logits is not None):
+        got = "neither" if value is None else "both"
+        raise ValueError(
+            f"{law} needs either probs or logits, got {got}. Give exactly one of them."
+        )
+
+    tensor, *rest = together(value, *others)
+    if probs is None:
+        if check:
+            rule = f"{law} needs finite logits"
+            require(tensor.isfinite(), tensor, rule, "Look for a diverging loss.")
+        return tensor, *rest
+
+    if check:
+        inside = (tensor >= 0) & (tensor <= 1)
+        require(inside, tensor, f"{law} needs probs in [0, 1]", "Pass log odds as `logits`.")
+    return probs_to_logits(tensor, is_binary=True), *rest

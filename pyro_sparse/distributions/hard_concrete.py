@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
-from torch.distributions.utils import probs_to_logits
 
-from pyro_sparse.distributions.checks import Shape, broadcast_batch, require, validates
+from pyro_sparse.distributions.checks import Shape, broadcast, logits_from, require, validates
 from pyro_sparse.distributions.rectified import Rectified
 
 
@@ -53,8 +52,8 @@ class StretchedConcrete(TorchDistribution):
         self.temperature, self.logits = temperature, logits
         self.low, self.high = low, high
 
-        batch_shape = broadcast_batch("concrete law", temperature=temperature, logits=logits)
-        super().__init__(batch_shape, validate_args=validate_args)
+        shapes = {"temperature": temperature.shape, "logits": logits.shape}
+        super().__init__(broadcast("StretchedConcrete", shapes), validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=False, event_dim=0)
     def support(self) -> constraints.Constraint:
@@ -153,11 +152,9 @@ class HardConcrete(Rectified):
         high: float = 1.1,
         validate_args: bool | None = None,
     ) -> None:
-        like = next((x for x in (probs, logits, temperature) if isinstance(x, Tensor)), None)
-        logits = _location(probs, logits, like, validates(validate_args))
-        if not isinstance(temperature, Tensor):
-            temperature = logits.new_full((), temperature)
-        if validates(validate_args):
+        check = validates(validate_args)
+        logits, temperature = logits_from("HardConcrete", probs, logits, check, temperature)
+        if check:
             _check_constants(temperature, low, high)
 
         base = StretchedConcrete(temperature, logits, low, high, validate_args=False)
@@ -236,36 +233,16 @@ class HardConcrete(Rectified):
         return self.low + width * position, slope * weights
 
 
-def _location(
-    probs: Tensor | float | None, logits: Tensor | float | None, like: Tensor | None, check: bool
-) -> Tensor:
-    value = logits if probs is None else probs
-    if value is None or (probs is not None and logits is not None):
-        got = "neither" if value is None else "both"
-        raise ValueError(
-            f"HardConcrete needs either probs or logits, got {got}. "
-            "Give exactly one; `logits` is the papers' log alpha."
-        )
-
-    if not isinstance(value, Tensor):
-        value = torch.tensor(value) if like is None else like.new_full((), value)
-
-    if probs is None:
-        _check(check, value.isfinite(), value, "finite logits", "Look for a diverging loss.")
-        return value
-
-    inside = (value >= 0) & (value <= 1)
-    _check(check, inside, value, "probs in [0, 1]", "Pass log odds as `logits` instead.")
-    return probs_to_logits(value, is_binary=True)
-
-
 def _check_constants(temperature: Tensor, low: float, high: float) -> None:
-    positive = (temperature > 0) & temperature.isfinite()
-    _check(True, positive, temperature, "a finite temperature > 0", "The papers use 2/3.")
-    _check(True, -math.inf < low < 0, low, "a finite low < 0", "The papers use -0.1.")
-    _check(True, 1 < high < math.inf, high, "a finite high > 1", "The papers use 1.1.")
-
-
-def _check(wanted: bool, valid: Tensor | bool, value: object, rule: str, remedy: str) -> None:
-    if wanted:
-        require(valid, value, f"HardConcrete needs {rule}", remedy)
+    require(
+        (temperature > 0) & temperature.isfinite(),
+        temperature,
+        "HardConcrete needs a finite temperature > 0",
+        "The papers use 2/3.",
+    )
+    require(
+        -math.inf < low < 0, low, "HardConcrete needs a finite low < 0", "The papers use -0.1."
+    )
+    require(
+        1 < high < math.inf, high, "HardConcrete needs a finite high > 1", "The papers use 1.1."
+    )

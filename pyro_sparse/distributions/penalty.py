@@ -10,7 +10,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from pyro_sparse.distributions.checks import Shape, require, validates
+from pyro_sparse.distributions.checks import Shape, require, together, validates
 
 
 class Penalty(TorchDistribution):
@@ -37,7 +37,7 @@ class Penalty(TorchDistribution):
     support = constraints.real
 
     def __init__(self, penalty: Tensor | float, validate_args: bool | None = None) -> None:
-        self.penalty = torch.as_tensor(penalty)
+        (self.penalty,) = together(penalty)
         if validates(validate_args):
             _check(type(self).__name__, self.penalty)
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pyro_sparse.distributions.checks import (
-    broadcast_batch,
+    broadcast,
     is_tracing,
     require,
     require_methods,
@@ -42,11 +42,11 @@ def test_require_methods_names_what_is_missing() -> None:
         require_methods("Gate", 3, "cdf")
 
 
-def test_broadcast_batch() -> None:
-    assert broadcast_batch("law", a=torch.ones(3, 1), b=torch.ones(2)) == (3, 2)
+def test_broadcast() -> None:
+    assert broadcast("law", {"a": torch.Size([3, 1]), "b": torch.Size([2])}) == (3, 2)
 
     with pytest.raises(ValueError, match=r"a \(3,\), b \(2,\)"):
-        broadcast_batch("law", a=torch.ones(3), b=torch.ones(2))
+        broadcast("law", {"a": torch.Size([3]), "b": torch.Size([2])})
 
 
 def test_validation_follows_the_process_and_stops_while_tracing() -> None:

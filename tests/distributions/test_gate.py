@@ -3,7 +3,7 @@ import torch
 from pyro.distributions import Delta, Normal
 from torch import Tensor
 
-from pyro_sparse.distributions import Gate, HardConcrete
+from pyro_sparse.distributions import Gate, HardConcrete, MixtureGate, PowerFunction, Rectified
 from pyro_sparse.distributions.checks import Shape
 from pyro_sparse.distributions.gate import has_atoms
 
@@ -63,6 +63,22 @@ def test_log_odds_and_their_gradients_are_finite_at_both_ends() -> None:
 
     assert logits.isfinite().all()
     assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        HardConcrete(logits=torch.zeros(3)),
+        MixtureGate(logits=torch.zeros(3), off=PowerFunction(10.0)),
+        Rectified(Normal(torch.zeros(3), 1.0)),
+    ],
+    ids=lambda gate: type(gate).__name__,
+)
+def test_draws_can_be_vectorised(gate: Gate) -> None:
+    draws = torch.vmap(lambda _: gate.rsample(), randomness="different")(torch.zeros(5))
+
+    assert draws.shape == (5, 3)
+    assert draws.unique().numel() > 5
 
 
 def test_atoms_are_seen_through_wrappers() -> None:

@@ -1,0 +1,33 @@
+import math
+
+import pytest
+import torch
+
+from pyro_sparse.distributions import TruncatedExponential, UniformExponential
+
+
+def test_density_by_hand() -> None:
+    rate, z = torch.tensor(5.0).double(), torch.tensor([0.0, 0.3, 1.0]).double()
+    law = UniformExponential(rate, 0.2)
+
+    expected = 0.8 * TruncatedExponential(rate).log_prob(z).exp() + 0.2
+    torch.testing.assert_close(law.log_prob(z).exp(), expected)
+
+
+def test_default_share() -> None:
+    assert UniformExponential(10.0).uniform.item() == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0.0,), "rate > 0, got 0"),
+        ((math.nan,), "rate > 0, got nan"),
+        ((1.0, 0.0), r"uniform in \(0, 1\), got 0"),
+        ((1.0, 1.0), r"uniform in \(0, 1\), got 1"),
+        ((torch.ones(2), torch.full((3,), 0.5)), r"rate \(2,\), uniform \(3,\)"),
+    ],
+)
+def test_bad_input(arguments: tuple, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        UniformExponential(*arguments)
