@@ -16,7 +16,13 @@ from torch import Tensor
 from pyro_sparse.effects import Replay
 from pyro_sparse.infer.divergence import find_rule, site_divergence
 from pyro_sparse.infer.parts import Parts
-from pyro_sparse.infer.statements import Site, check_statements, is_latent, is_likelihood
+from pyro_sparse.infer.statements import (
+    Site,
+    check_statements,
+    is_latent,
+    is_likelihood,
+    missing_sites,
+)
 from pyro_sparse.local import Deferred
 
 
@@ -62,7 +68,7 @@ def run_pair(
         for factor in value.factors if isinstance(value, Deferred) else ():
             factor.draw.site = name
 
-    with Replay(guide_trace, _replayed):
+    with Replay(guide_trace, _replayed, _missing):
         model_trace = poutine.trace(model).get_trace(*args, **kwargs)
     return prune_subsample_sites(model_trace), prune_subsample_sites(guide_trace)
 
@@ -99,6 +105,11 @@ def _replayed(guide: Site, model: Site) -> Tensor:
     if isinstance(value, Deferred) and find_rule(guide["fn"], model["fn"]) is None:
         return value.clone()
     return value
+
+
+def _missing(model: Site) -> ValueError:
+    # Said before the prior is sampled, which an improper one would refuse in other words.
+    return missing_sites([model["name"]])
 
 
 def _log_density(site: Site) -> Tensor:

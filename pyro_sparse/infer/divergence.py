@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 from torch.distributions.kl import _KL_MEMOIZE, _dispatch_kl
 
+from pyro_sparse.distributions.gate import has_atoms
 from pyro_sparse.infer.gating import gate_probability
 from pyro_sparse.infer.statements import Site, is_true
 from pyro_sparse.local import Local, peel
@@ -77,12 +78,12 @@ def site_divergence(name: str, guide: Site, model: Site, guide_trace: Trace) -> 
 
     probability = gate_probability(name, model, guide, guide_trace)
     value = _elementwise(rule, peel(q), peel(p), probability)
-    event_dims = len(q.event_shape) - len(peel(q).event_shape)
-    if event_dims:
-        value = value.sum(list(range(-event_dims, 0)))
-
     for mask in (*_masks(q), *_masks(p)):
         value = scale_and_mask(value, mask=mask)
+
+    event_dims = value.ndim - len(q.batch_shape)
+    if event_dims > 0:
+        value = value.sum(list(range(-event_dims, 0)))
     return SiteDivergence(_total(value, model), analytic=True)
 
 
@@ -98,9 +99,12 @@ def _total(value: Tensor, site: Site) -> Tensor:
 
 
 def _masks(law: Distribution) -> Iterator[Any]:
+    """Masks inside a law, each beside the elements of its base law."""
+    inner = len(peel(law).event_shape)
     while isinstance(law, (Independent, MaskedDistribution, Local)):
         if isinstance(law, MaskedDistribution):
-            yield law._mask
+            mask, summed = law._mask, len(law.event_shape) - inner
+            yield mask.reshape(*mask.shape, *(1,) * summed) if isinstance(mask, Tensor) else mask
         law = law.law if isinstance(law, Local) else law.base_dist
 
 
@@ -121,15 +125,9 @@ def _check_estimable(name: str, q: Distribution, p: Distribution, model: Site) -
         )
 
     for law in (peel(q), peel(p)):
-        if getattr(law, "has_atoms", False):
+        if has_atoms(law):
             raise TypeError(
                 f"There is no KL rule for ({pair}) at site '{name}', and it cannot be estimated "
                 f"from draws: {type(law).__name__} has atoms, across which the pathwise gradient "
                 "is biased. Register one with torch.distributions.kl.register_kl."
             )
-
-    if not q.has_rsample:
-        raise TypeError(
-            f"There is no KL rule for ({pair}) at site '{name}', and {type(peel(q)).__name__} has "
-            "no rsample to estimate it with. Use a reparameterised law in the guide."
-        )

@@ -1,12 +1,21 @@
 r"""Whether the statements of a model and a guide fit each other."""
 
-__all__ = ["Site", "check_statements", "is_latent", "is_likelihood", "is_true"]
+__all__ = [
+    "Site",
+    "check_statements",
+    "is_latent",
+    "is_likelihood",
+    "is_true",
+    "missing_sites",
+]
 
 from typing import Any
 
 from pyro.poutine.trace_struct import Trace
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
+
+from pyro_sparse.local import peel
 
 Site = Any  # a node of a Pyro trace
 
@@ -42,10 +51,14 @@ def check_statements(guide: Trace, model: Trace) -> None:
         model: The model's trace, replayed against it.
 
     Raises:
+        TypeError: The guide samples from a law without reparameterised samples.
         ValueError: What does not fit, at which site.
     """
 
     _check_sites(guide, model)
+    for name, site in guide.nodes.items():
+        if is_latent(site):
+            _check_reparameterised(name, site)
     for name, site in model.nodes.items():
         if is_latent(site):
             _check_shapes(name, guide.nodes[name], site)
@@ -65,14 +78,29 @@ def _check_sites(guide: Any, model: Any) -> None:
     auxiliary = {name for name in given if guide.nodes[name]["infer"].get("is_auxiliary")}
 
     if wanted - given:
-        raise ValueError(
-            f"The guide does not sample {sorted(wanted - given)}, which the model does. "
-            "Every latent site of the model needs a pyro.sample statement in the guide."
-        )
+        raise missing_sites(sorted(wanted - given))
     if given - wanted - auxiliary:
         raise ValueError(
             f"The guide samples {sorted(given - wanted - auxiliary)}, which the model does not. "
             'Remove the sites, or mark them with infer={"is_auxiliary": True}.'
+        )
+
+
+def missing_sites(names: list[str]) -> ValueError:
+    r"""The error that names sites of a model which its guide does not sample."""
+
+    return ValueError(
+        f"The guide does not sample {names}, which the model does. "
+        "Every latent site of the model needs a pyro.sample statement in the guide."
+    )
+
+
+def _check_reparameterised(name: str, guide: Site) -> None:
+    if not guide["fn"].has_rsample:
+        raise TypeError(
+            f"Gradients reach a guide through its samples, and {type(peel(guide['fn'])).__name__} "
+            f"at site '{name}' has no rsample. Use a reparameterised law, for example a gate law "
+            "in the place of a Bernoulli."
         )
 
 
