@@ -7,8 +7,11 @@ from torch import Tensor, fx
 
 from pyro_sparse.prune.facts import Facts
 from pyro_sparse.prune.plan import Plan
-from pyro_sparse.prune.rules import Affine, Rule, rule_for
+from pyro_sparse.prune.rules import Affine, BatchNorm, Concat, Embedding, Join, Rule, rule_for
 from pyro_sparse.prune.trace import Trace
+
+# Results that share no memory with an operand (an addition in place is in place itself).
+FRESH = (Affine, BatchNorm, Concat, Embedding, Join)
 
 
 def analyse(
@@ -41,7 +44,7 @@ def analyse(
 
 
 def _forward(nodes: list[fx.Node], rules: dict[fx.Node, Rule], facts: Facts) -> None:
-    overwritten = _overwritten(nodes, facts.trace)
+    overwritten = _overwritten(nodes, rules, facts.trace)
 
     for node in nodes:
         units = rules[node].forward(facts)
@@ -53,10 +56,25 @@ def _forward(nodes: list[fx.Node], rules: dict[fx.Node, Rule], facts: Facts) -> 
         facts.units[node] = units
 
 
-def _overwritten(nodes: list[fx.Node], trace: Trace) -> set[fx.Node]:
-    """Tensors changed in place that are read once more: their constants do not last."""
-    changed = (node.args[0] for node in nodes if node.args and trace.in_place(node))
-    return {source for source in changed if isinstance(source, fx.Node) and len(source.users) > 1}
+def _overwritten(nodes: list[fx.Node], rules: dict[fx.Node, Rule], trace: Trace) -> set[fx.Node]:
+    """Tensors changed in place, by themselves or through a view, that are read once more.
+
+    Their constants do not last.
+    """
+    changed: set[fx.Node] = set()
+    waiting = [source for node in nodes if trace.in_place(node) for source in _first(node)]
+
+    while waiting:
+        source = waiting.pop()
+        if source not in changed and trace.is_tensor(source):
+            changed.add(source)
+            waiting += [] if isinstance(rules[source], FRESH) else trace.tensors(source)
+
+    return {source for source in changed if len(source.users) > 1}
+
+
+def _first(node: fx.Node) -> list[fx.Node]:
+    return [argument for argument in node.args[:1] if isinstance(argument, fx.Node)]
 
 
 def _backward(nodes: list[fx.Node], rules: dict[fx.Node, Rule], facts: Facts) -> None:

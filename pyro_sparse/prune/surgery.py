@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from pyro_sparse.prune.plan import Plan
-from pyro_sparse.prune.trace import IN_PLACE, Trace
+from pyro_sparse.prune.trace import Trace
+from pyro_sparse.prune.vocabulary import IN_PLACE
 
 
 class Gather(nn.Module):

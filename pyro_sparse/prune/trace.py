@@ -3,7 +3,6 @@
 __all__ = ["Trace", "trace"]
 
 import copy
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,38 +12,7 @@ from torch import Size, Tensor, fx, nn
 from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_map
 
-IN_PLACE = {getattr(operator, f"i{name}"): name for name in ("add", "sub", "mul", "truediv")}
-
-MODULES: dict[type[nn.Module], str] = {
-    nn.Identity: "identity",
-    nn.Flatten: "flatten",
-    nn.Embedding: "embedding",
-    nn.PReLU: "prelu",
-    nn.Linear: "linear",
-    nn.Bilinear: "bilinear",
-    nn.Conv1d: "conv",
-    nn.Conv2d: "conv",
-    nn.Conv3d: "conv",
-    nn.ConvTranspose1d: "conv_transpose",
-    nn.ConvTranspose2d: "conv_transpose",
-    nn.ConvTranspose3d: "conv_transpose",
-    nn.BatchNorm1d: "batch_norm",
-    nn.BatchNorm2d: "batch_norm",
-    nn.BatchNorm3d: "batch_norm",
-}
-
-POINTWISE_MODULES = (
-    nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh,
-    nn.LeakyReLU, nn.LogSigmoid, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU, nn.SiLU, nn.Sigmoid,
-    nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink, nn.Threshold,
-    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout,
-)  # fmt: skip
-
-SPATIAL_MODULES = (
-    nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d,
-    nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d,
-    nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d, nn.Upsample,
-)  # fmt: skip
+from pyro_sparse.prune.vocabulary import name_of, writes_in_place
 
 
 @dataclass
@@ -82,28 +50,12 @@ class Trace:
         return getattr(self.root.get_submodule(owner), name).detach()
 
     def name(self, node: fx.Node) -> str:
-        """What a node does, by one name for its module, function, method and aten forms.
-
-        Modules and functions that torch does not own have the name "".
-        """
-        if node.op == "call_module":
-            return _module_name(self.module(node))
-        if node.op == "call_method":
-            return str(node.target).removesuffix("_")
-        if node.op == "call_function":
-            return _function_name(node.target)
-
-        return ""
+        """What a node does; see `name_of`."""
+        return name_of(node, self.root)
 
     def in_place(self, node: fx.Node) -> bool:
         """Whether a node writes into its first argument."""
-        if node.op == "call_module":
-            return bool(getattr(self.module(node), "inplace", False))
-
-        target = node.target if isinstance(node.target, str) else _bare_name(node.target)
-        method = target.endswith("_") and not target.endswith("__")
-        assigns = node.target in IN_PLACE or node.target is operator.setitem
-        return method or assigns or bool(node.kwargs.get("inplace"))
+        return writes_in_place(node, self.root)
 
     def exclusive(self, path: str) -> bool:
         """Whether one place only uses this parameter, so that it may be cut."""
@@ -132,6 +84,9 @@ class Trace:
 def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
     """Records the operations of a network on an example.
 
+    By `torch.fx`, which keeps modules together. Where that fails because the code asks for
+    shapes, by `torch.export`, which follows them but takes all layers apart.
+
     Args:
         net: any network whose control flow does not depend on values.
         example_input: a batch, or a tuple of the arguments of `net`.
@@ -140,21 +95,48 @@ def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
     root = _plain_copy(net)
 
     try:
-        graph = fx.Tracer().trace(root)
-    except Exception as error:
-        raise ValueError(
-            f"{type(net).__name__} cannot be traced: {error}. Its forward method must not branch "
-            "on the values of tensors; move such branches outside the network."
-        ) from error
+        found = Trace(root, fx.Tracer().trace(root))
+    except Exception as symbolic:
+        found = _exported(root, inputs, symbolic)
 
-    found = Trace(root, graph)
-    recorder = _Recorder(root, graph)
+    recorder = _Recorder(found.root, found.graph)
     with torch.no_grad():
         recorder.run(*inputs)
 
     found.results = recorder.results
     found.owners = _owners(found)
     return found
+
+
+def _exported(net: nn.Module, inputs: tuple[Any, ...], symbolic: Exception) -> Trace:
+    sizes = tree_map(_any_batch, inputs)
+
+    try:
+        program = torch.export.export(net, inputs, dynamic_shapes=sizes)
+    except Exception as error:
+        raise ValueError(
+            f"{type(net).__name__} cannot be traced. torch.fx says: {symbolic}. torch.export "
+            f"says: {_first_line(error)}. The forward method must not branch on the values of "
+            "tensors; move such branches outside the network."
+        ) from error
+
+    module = program.module()
+    assert isinstance(module, fx.GraphModule)
+    for node in module.graph.find_nodes(op="call_module", target="_guards_fn"):
+        module.graph.erase_node(node)
+
+    return Trace(module, module.graph)
+
+
+def _any_batch(argument: Any) -> Any:
+    if isinstance(argument, Tensor) and argument.dim():
+        return {0: torch.export.Dim.AUTO}
+
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
 
 
 class _Recorder(fx.Interpreter):
@@ -183,10 +165,20 @@ def _plain_copy(net: nn.Module) -> nn.Module:
 
     for module in list(root.modules()):
         if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(module, name)
+            _compute_parametrized(module)
 
     return root
+
+
+def _compute_parametrized(module: nn.Module) -> None:
+    # Torch's own removal edits the class, which the copy shares with the original.
+    values = {name: getattr(module, name).detach() for name in module.parametrizations}  # type: ignore[union-attr]
+    plain = parametrize.type_before_parametrizations(module)
+    del module.parametrizations
+    module.__class__ = plain
+
+    for name, value in values.items():
+        module.register_parameter(name, nn.Parameter(value))
 
 
 def _owners(found: Trace) -> dict[str, int]:
@@ -220,32 +212,3 @@ def _paths(prefix: str, module: nn.Module) -> list[str]:
 def _original(root: nn.Module, path: str) -> object:
     owner, _, name = path.rpartition(".")
     return getattr(root.get_submodule(owner), name)
-
-
-def _module_name(module: nn.Module) -> str:
-    # A hook may do anything to the inputs, the outputs or the weights.
-    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
-        return ""
-    if type(module) in POINTWISE_MODULES:
-        return "pointwise"
-    if type(module) in SPATIAL_MODULES:
-        return "spatial"
-
-    return MODULES.get(type(module), "")
-
-
-def _function_name(function: Any) -> str:
-    if function in IN_PLACE:
-        return IN_PLACE[function]
-
-    module = getattr(function, "__module__", None) or type(function).__module__
-    known = module.split(".")[0] in {"torch", "_operator", "operator"}
-    return _bare_name(function).removesuffix("_") if known else ""
-
-
-def _bare_name(function: Any) -> str:
-    schema = getattr(function, "_schema", None)
-    if schema is not None:
-        return str(schema.name).split("::")[-1]
-
-    return getattr(function, "__name__", "")

@@ -104,7 +104,9 @@ class Affine(Rule):
         sizes = (int(columns.sum()), int(rows.sum()), groups)
         module = self.trace.root.get_submodule(self.owner)
         named = zip(self.layer.sizes, sizes, strict=True)
-        plan.sizes[self.owner] = {name: size for name, size in named if hasattr(module, name)}
+        if own := {name: size for name, size in named if hasattr(module, name)}:
+            plan.sizes[self.owner] = own
+
         return {p: plan.cut(p, t) for p, t in self._with_constants(facts, columns).items()}
 
     def dead(self, facts: Facts) -> bool:

@@ -2,7 +2,10 @@
 
 __all__ = ["rule_for"]
 
+from typing import TypeGuard
+
 from torch import fx, nn
+from torch._ops import OpOverload
 
 from pyro_sparse.prune.rules.affine import Affine, Layer
 from pyro_sparse.prune.rules.concat import Concat
@@ -72,7 +75,9 @@ def _rule_of_operation(node: fx.Node, trace: Trace) -> Rule | None:
     if name in CONCATENATIONS:
         return Concat(node, trace)
     if name == "embedding":
-        return Embedding(node, trace) if _is_plain_table(node, trace) else None
+        return _embedding(node, trace)
+    if name == "batch_norm":
+        return _batch_norm(node, trace)
     if layer := _layer(node, trace):
         return Affine(node, trace, layer) if _is_own(layer, trace) else None
 
@@ -91,11 +96,8 @@ def _rule_of_operation(node: fx.Node, trace: Trace) -> Rule | None:
         return Spatial(node, trace)
     if name in REARRANGE:
         return Rearrange(node, trace)
-    if name == "batch_norm" and node.op == "call_module":
-        return BatchNorm(node, trace)
     if name == "prelu" and node.op == "call_module":
-        slopes = trace.tensor(f"{node.target}.weight").numel()
-        return PReLU(node, trace) if slopes > 1 else Pointwise(node, trace)
+        return _prelu(node, trace)
 
     return None
 
@@ -107,12 +109,56 @@ def _reads_shape(node: fx.Node, trace: Trace) -> bool:
     if node.target is getattr:
         return bool(node.args[1] == "shape")
 
-    return node.op == "call_method" and node.target == "size"
+    return trace.name(node) in {"size", "sym_size"} and node.op != "call_module"
 
 
-def _is_plain_table(node: fx.Node, trace: Trace) -> bool:
+def _embedding(node: fx.Node, trace: Trace) -> Embedding | None:
     # With a maximal norm the table changes when it is read.
-    return node.op == "call_module" and trace.module(node).max_norm is None
+    if node.op == "call_module":
+        plain = trace.module(node).max_norm is None
+        return Embedding(node, trace, f"{node.target}.weight") if plain else None
+
+    table = node.args[0 if isinstance(node.target, OpOverload) else 1]
+    if not _is_parameter(table) or argument(node, 3, "max_norm"):
+        return None
+
+    return Embedding(node, trace, str(table.target))
+
+
+def _batch_norm(node: fx.Node, trace: Trace) -> BatchNorm | None:
+    names = ["running_mean", "running_var", "weight", "bias"]
+
+    if node.op == "call_module":
+        module = trace.module(node)
+        assert isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
+        here = [name for name in names if getattr(module, name) is not None]
+        paths = {name: f"{node.target}.{name}" for name in here}
+        return BatchNorm(node, trace, paths, module.eps) if paths else None
+
+    if isinstance(node.target, OpOverload):
+        names = ["weight", "bias", "running_mean", "running_var"]
+    tensors = {name: argument(node, i, name) for i, name in enumerate(names, 1)}
+    given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+
+    if not given or argument(node, 5, "training", False):
+        return None
+    if not all(_is_parameter(tensor) for tensor in given.values()):
+        return None
+
+    paths = {name: str(tensor.target) for name, tensor in given.items()}
+    return BatchNorm(node, trace, paths, argument(node, 7, "eps", 1e-5))
+
+
+def _prelu(node: fx.Node, trace: Trace) -> Rule:
+    path = f"{node.target}.weight"
+    if trace.tensor(path).numel() == 1:
+        return Pointwise(node, trace)
+
+    return PReLU(node, trace, {"weight": path}, "num_parameters")
+
+
+def _is_parameter(value: object) -> TypeGuard[fx.Node]:
+    return isinstance(value, fx.Node) and value.op == "get_attr"
 
 
 def _is_own(layer: Layer, trace: Trace) -> bool:
@@ -159,7 +205,7 @@ def _function(node: fx.Node, name: str) -> Layer | None:
     """A layer written as a function of parameters of the network."""
     weight, bias = argument(node, 1, "weight"), argument(node, 2, "bias")
     parameters = [p for p in (weight, bias) if p is not None]
-    if any(not isinstance(p, fx.Node) or p.op != "get_attr" for p in parameters):
+    if not all(_is_parameter(parameter) for parameter in parameters):
         return None
 
     paths = str(weight.target), None if bias is None else str(bias.target), bias is not None

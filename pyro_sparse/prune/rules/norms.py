@@ -15,25 +15,24 @@ from pyro_sparse.prune.units import Units
 
 
 class PerUnit(Rule):
-    """A layer whose channels, dimension 1, do not mix."""
+    """A layer whose channels, dimension 1, do not mix.
 
-    parameters: tuple[str, ...]
-    size: str
+    Args:
+        node: the operation.
+        trace: the network.
+        paths: by name, its parameters and buffers with one entry a unit.
+        size: the attribute that counts the units.
+    """
 
-    def __init__(self, node: fx.Node, trace: Trace) -> None:
+    def __init__(self, node: fx.Node, trace: Trace, paths: dict[str, str], size: str) -> None:
         super().__init__(node, trace)
         self.source = trace.tensors(node)[0]
         self.axis = 1 - len(trace.shape(node))
-
-    def paths(self) -> list[str]:
-        """Its parameters and buffers with one entry a unit."""
-        module = self.trace.module(self.node)
-        here = [name for name in self.parameters if getattr(module, name) is not None]
-        return [f"{self.node.target}.{name}" for name in here]
+        self.paths = paths
+        self.size = size
 
     def tensor(self, name: str) -> Tensor | None:
-        tensor = getattr(self.trace.module(self.node), name)
-        return None if tensor is None else tensor.detach().double().cpu()
+        return self.trace.tensor(self.paths[name]).double().cpu() if name in self.paths else None
 
     def independent(self) -> Tensor | None:
         """Units whose result does not depend on the input, if there may be such."""
@@ -41,7 +40,7 @@ class PerUnit(Rule):
 
     def forward(self, facts: Facts) -> Units | None:
         units = facts.on_axis(self.source, self.axis)
-        if units is None or not all(self.trace.exclusive(path) for path in self.paths()):
+        if units is None or not all(self.trace.exclusive(path) for path in self.paths.values()):
             return None
 
         constant, closed = units.constant, self.independent()
@@ -64,16 +63,18 @@ class PerUnit(Rule):
             return {}
 
         cut = Cut(present.nonzero().flatten().tolist())
-        plan.cuts |= dict.fromkeys(self.paths(), cut)
-        plan.sizes[str(self.node.target)] = {self.size: len(cut.index)}
-        return {path: cut(self.trace.tensor(path)) for path in self.paths()}
+        plan.cuts |= dict.fromkeys(self.paths.values(), cut)
+        owner = next(iter(self.paths.values())).rpartition(".")[0]
+        plan.sizes[owner] = {self.size: len(cut.index)}
+        return {path: cut(self.trace.tensor(path)) for path in self.paths.values()}
 
 
 class BatchNorm(PerUnit):
     """Batch norm with its running statistics: a constant comes out where the weight is 0."""
 
-    parameters = ("weight", "bias", "running_mean", "running_var")
-    size = "num_features"
+    def __init__(self, node: fx.Node, trace: Trace, paths: dict[str, str], eps: float) -> None:
+        super().__init__(node, trace, paths, "num_features")
+        self.eps = eps
 
     def independent(self) -> Tensor | None:
         weight = self.tensor("weight")
@@ -87,8 +88,7 @@ class BatchNorm(PerUnit):
             # Statistics of the batch: a constant is its own mean.
             scaled = torch.zeros_like(value)
         else:
-            module = self.trace.module(self.node)
-            scaled = (value - mean) / (variance + module.eps).sqrt()  # type: ignore[operator]
+            scaled = (value - mean) / (variance + self.eps).sqrt()
 
         scaled = scaled if weight is None else scaled * weight
         return scaled if bias is None else scaled + bias
@@ -96,9 +96,6 @@ class BatchNorm(PerUnit):
 
 class PReLU(PerUnit):
     """A leaky ReLU with one learnt slope a channel."""
-
-    parameters = ("weight",)
-    size = "num_parameters"
 
     def of_constants(self, value: Tensor) -> Tensor:
         slope = self.tensor("weight")

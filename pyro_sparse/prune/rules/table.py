@@ -4,18 +4,21 @@ __all__ = ["Embedding"]
 
 from typing import Any
 
+from torch import fx
+
 from pyro_sparse.prune.facts import Facts
 from pyro_sparse.prune.plan import Cut, Plan
 from pyro_sparse.prune.rules.rule import Rule
+from pyro_sparse.prune.trace import Trace
 from pyro_sparse.prune.units import Units
 
 
 class Embedding(Rule):
     """A table of vectors: a column of equal entries is a constant; no row is ever removed."""
 
-    @property
-    def path(self) -> str:
-        return f"{self.node.target}.weight"
+    def __init__(self, node: fx.Node, trace: Trace, path: str) -> None:
+        super().__init__(node, trace)
+        self.path = path
 
     def forward(self, facts: Facts) -> Units | None:
         if not self.trace.exclusive(self.path):
@@ -33,5 +36,5 @@ class Embedding(Rule):
             return {}
 
         plan.cuts[self.path] = Cut(present.nonzero().flatten().tolist(), dim=1)
-        plan.sizes[str(self.node.target)] = {"embedding_dim": int(present.sum())}
+        plan.sizes[self.path.rpartition(".")[0]] = {"embedding_dim": int(present.sum())}
         return {self.path: plan.cuts[self.path](self.trace.tensor(self.path))}
