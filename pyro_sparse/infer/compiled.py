@@ -15,7 +15,7 @@ from pyro import poutine
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from pyro_sparse.effects import emit_parameters, heard_parameters
+from pyro_sparse.effects import StoredParameters, emit_parameters, heard_parameters
 from pyro_sparse.infer.graph import Graph, UntraceableError, capture
 from pyro_sparse.infer.parts import Parts
 from pyro_sparse.infer.surroundings import Surroundings, kind
@@ -176,7 +176,8 @@ class CompiledBound:
             result = self.evaluate(call.weight, call.model, call.guide, args, kwargs)
         if key not in self._eager:
             parameters = heard_parameters(heard.trace)
-            around = Surroundings(call.model, call.guide, dict(parameters))
+            stored = StoredParameters(name for name, _ in parameters)
+            around = Surroundings(call.model, call.guide, stored)
             self._met[key] = around, parameters
         return result
 

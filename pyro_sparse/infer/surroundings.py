@@ -154,7 +154,7 @@ def _around_function(path: str, function: types.FunctionType) -> Iterator[Place]
 def _is_foreign(value: Any) -> bool:
     if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
         return True
-    if isinstance(value, (nn.Module, Distribution, dict, list, tuple, functools.partial)):
+    if isinstance(value, (nn.Module, Distribution, Mapping, list, tuple, functools.partial)):
         return False
 
     owner = value if isinstance(value, (types.FunctionType, types.MethodType)) else type(value)

@@ -52,14 +52,12 @@ class BayesianLayer(Converted):
     gate_dim: str | None
 
     def __getattr__(self, name: str) -> Any:
-        sources = self.__dict__.get("sources", {})
-        if name not in sources:
-            return super().__getattr__(name)
+        own = vars(self)
+        source = own.get("sources", {}).get(name)
+        value = super().__getattr__(name) if source is None else self.run.draw(source)
 
-        value = self.run.draw(sources[name])
-        if name == "weight" and self.gate_dim == "weight":
-            return value * self.gate
-        return value
+        gated = name == "weight" and own.get("gate_dim") == "weight" and self.run.active
+        return value * self.gate if gated else value
 
     def forward(self, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self.gate_dim == "in":
