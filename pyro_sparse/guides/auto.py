@@ -101,7 +101,7 @@ class AutoSparse(nn.Module):
 
         emit_parameters(self.named_parameters("guide"))
         return {
-            name: pyro.sample(name, law.to_event(self._specs[name].event_dim))
+            name: pyro.sample(name, law.to_event(self._specs[name].event_dim - law.event_dim))
             for name, law in self.laws().items()
         }
 

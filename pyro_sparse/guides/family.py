@@ -135,7 +135,8 @@ class TransformedFamily(Family):
     r"""Independent normals carried to the prior's support.
 
     Args:
-        prior: The prior, elementwise, of the site's shape.
+        prior: The prior.
+        loc: Initial means before the transform, of the shape that the transform takes.
         scale: Initial standard deviation before the transform.
     """
 

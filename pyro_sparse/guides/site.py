@@ -3,7 +3,8 @@ r"""What a guide has to know of a model's latent sites."""
 __all__ = ["SiteSpec", "find_sites"]
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ class SiteSpec:
         name: Name of the site.
         source: The prior's law, or the module that owns it.
         shape: Shape of the site's value.
+        like: Any tensor of the dtype and on the device of the site's value.
         event_dim: Number of event dimensions.
         role: "weight" or "gate".
         initial: The value the site had in a trained network, or None.
@@ -37,6 +39,7 @@ class SiteSpec:
     name: str
     source: Prior | TorchDistribution
     shape: torch.Size
+    like: Tensor
     event_dim: int
     role: str
     initial: Tensor | None = None
@@ -51,11 +54,7 @@ class SiteSpec:
     def full(self, value: float) -> Tensor:
         r"""A constant of the site's shape, dtype and device."""
 
-        like = [t for _, t in law_tensors(self.prior) if t.is_floating_point()]
-        like = like if self.initial is None else [self.initial]
-        if not like:
-            return torch.full(self.shape, value)
-        return like[0].new_full(self.shape, value)
+        return self.like.new_full(self.shape, value)
 
     def weights(self) -> Tensor:
         r"""Initial weights: the trained ones, or normal ones of variance 1 / fan-in."""
@@ -83,14 +82,18 @@ def find_sites(model: Callable, example: tuple | None) -> list[SiteSpec]:
     if example is not None:
         return _traced(model, example)
 
-    modules = model.modules() if isinstance(model, nn.Module) else ()
-    sites = [_of_prior(module) for module in modules if isinstance(module, Prior)]
-    if not sites:
+    priors = _priors(model)
+    if not priors:
         raise ValueError(
             f"A guide needs latent sites, and {type(model).__name__} holds no priors made by "
             "bayesianize. Give arguments to run the model on: AutoSparse(model, example=(x, y))."
         )
-    return sites
+    return [_of_prior(prior) for prior in priors.values()]
+
+
+def _priors(model: Callable) -> dict[str, Prior]:
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    return {module.site: module for module in modules if isinstance(module, Prior)}
 
 
 def _of_prior(prior: Prior) -> SiteSpec:
@@ -98,6 +101,7 @@ def _of_prior(prior: Prior) -> SiteSpec:
         name=prior.site,
         source=prior,
         shape=prior.shape,
+        like=prior.like,
         event_dim=len(prior.shape),
         role=prior.role,
         initial=prior.initial,
@@ -106,7 +110,7 @@ def _of_prior(prior: Prior) -> SiteSpec:
 
 
 def _traced(model: Callable, example: tuple) -> list[SiteSpec]:
-    with poutine.block(), torch.no_grad(), _Initialise():
+    with poutine.block(), torch.no_grad(), _evaluating(model), _Initialise(_like(example)):
         trace = poutine.trace(model).get_trace(*example)
 
     latent = {
@@ -116,7 +120,31 @@ def _traced(model: Callable, example: tuple) -> list[SiteSpec]:
     }
     if not latent:
         raise ValueError("A guide needs latent sites, and the model samples none of its own.")
-    return [_of_node(name, node) for name, node in latent.items()]
+    priors = _priors(model)
+    return [
+        _of_prior(priors[name]) if name in priors else _of_node(name, node)
+        for name, node in latent.items()
+    ]
+
+
+@contextmanager
+def _evaluating(model: Callable) -> Iterator[None]:
+    # A run in training mode would count as a step of batch norms.
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    trained = [module for module in modules if module.training]
+    for module in trained:
+        module.training = False
+
+    try:
+        yield
+    finally:
+        for module in trained:
+            module.training = True
+
+
+def _like(example: tuple) -> Tensor:
+    given = (x for x in example if isinstance(x, Tensor) and x.is_floating_point())
+    return next(given, torch.zeros(()))
 
 
 def _of_node(name: str, node: Any) -> SiteSpec:
@@ -133,6 +161,7 @@ def _of_node(name: str, node: Any) -> SiteSpec:
         name=name,
         source=law,
         shape=node["fn"].shape(),
+        like=node["value"],
         event_dim=node["fn"].event_dim,
         role=node["infer"].get("role", role),
     )
@@ -141,13 +170,17 @@ def _of_node(name: str, node: Any) -> SiteSpec:
 class _Initialise(Messenger):
     """Gives every latent site a value of its support without sampling the prior."""
 
+    def __init__(self, like: Tensor) -> None:
+        super().__init__()
+        self.like = like
+
     def _pyro_sample(self, msg: Any) -> None:
         if msg["is_observed"] or msg["value"] is not None or site_is_subsample(msg):
             return
 
         law = peel(msg["fn"])
         _check_continuous(msg["name"], law)
-        like = next((t for _, t in law_tensors(law) if t.is_floating_point()), torch.zeros(()))
+        like = next((t for _, t in law_tensors(law) if t.is_floating_point()), self.like)
         if isinstance(law, Bernoulli):
             msg["value"] = like.new_ones(msg["fn"].shape())
         else:

@@ -17,7 +17,7 @@ from pyro.distributions import (
     Normal,
 )
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, biject_to
 
 from pyro_sparse.distributions import L0, L2, Gate, HardConcrete, LogUniform
 from pyro_sparse.guides.family import (
@@ -103,8 +103,8 @@ def build_family(site: SiteSpec, options: Options, override: Any = None) -> Fami
             f"No posterior family is known for the gate '{site.name}' under a "
             f"{type(prior).__name__} prior. Give one with AutoSparse(gate=...) or register_family."
         )
-    expanded = prior.expand(site.shape)
-    return TransformedFamily(expanded, site.full(0.0), options.init_scale)
+    free = biject_to(prior.support).inverse_shape(site.shape)
+    return TransformedFamily(prior, site.like.new_zeros(free), options.init_scale)
 
 
 def located(site: SiteSpec, law: Distribution) -> LawFamily:
@@ -120,7 +120,7 @@ def located(site: SiteSpec, law: Distribution) -> LawFamily:
     for wanted in ("logits", "loc"):
         found = [name for name in names if name.split(".")[-1] == wanted]
         if found:
-            return LawFamily(law, found[:1], site.role, site.shared)
+            return LawFamily(law, found[:1], site.role, site.shared).to(site.like)
 
     raise ValueError(
         f"The location of a posterior law is a tensor called logits or loc, and "

@@ -8,7 +8,7 @@ A `Draw` hands out exactly one of
   drawn instead of the weight (once).
 """
 
-__all__ = ["Draw", "SecondUseError"]
+__all__ = ["Draw", "SecondUseError", "in_backward"]
 
 from collections.abc import Callable
 
@@ -62,7 +62,7 @@ class Draw:
     def moments(self) -> tuple[Tensor, Tensor | None]:
         r"""Mean and variance, both `(*batch)`; the variance is None where there is none."""
 
-        if self.used is not None and not _in_backward():
+        if self.used is not None and not in_backward():
             raise self._second_use("the noise of another pre-activation")
         self.used = "local"
 
@@ -89,7 +89,7 @@ class Draw:
         )
 
     def _keep(self, draw: Callable[[], Tensor]) -> Tensor:
-        if _in_backward():
+        if in_backward():
             return self._again(draw)
 
         segment = _checkpoint_segment()
@@ -124,7 +124,9 @@ class Draw:
             )
 
 
-def _in_backward() -> bool:
+def in_backward() -> bool:
+    r"""Whether gradients are being computed: what runs now is run a second time."""
+
     return torch._C._current_graph_task_id() != -1
 
 

@@ -3,6 +3,7 @@ r"""From a torch network to a Bayesian one with sparse priors."""
 __all__ = ["bayesianize"]
 
 import copy
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +81,7 @@ def bayesianize(
     new = copy.deepcopy(net)
     chosen = _choose(new, select, gate, gate_dim)
     run = Run()
-    converter = _Converter(run, weight, bias, gate, per_gate)
+    converter = _Converter(run, weight, bias, gate, per_gate, _repeated(new))
 
     for name, module, dim in chosen:
         converter.convert(name, module, dim)
@@ -92,11 +93,20 @@ def bayesianize(
 class _Converter:
     """Converts layers of one network, drawing tied parameters from one prior."""
 
-    def __init__(self, run: Run, weight: Law, bias: Law, gate: Law, per_gate: bool) -> None:
+    def __init__(
+        self,
+        run: Run,
+        weight: Law,
+        bias: Law,
+        gate: Law,
+        per_gate: bool,
+        repeated: set[nn.Module],
+    ) -> None:
         self.run = run
         self.laws = {"weight": weight, "bias": bias}
         self.gate = gate
         self.per_gate = per_gate
+        self.repeated = repeated
         self.owners: dict[int, Prior] = {}
 
     def convert(self, path: str, module: nn.Module, gate_dim: str | None) -> None:
@@ -105,6 +115,7 @@ class _Converter:
         layer.priors = nn.ModuleDict()
 
         group_size = self._gate(layer, gate_dim) if gate_dim else 1
+        self._check_weight(layer, group_size)
         for name, parameter in list(layer._parameters.items()):
             if name in self.laws and parameter is not None and layout_of(layer):
                 self._sample(layer, name, parameter, group_size)
@@ -113,6 +124,8 @@ class _Converter:
         if id(parameter) in self.owners:
             prior = self.owners[id(parameter)]
             prior.shared = True
+            # It is used where the gate of its first layer is closed, too.
+            prior.infer = {}
         else:
             site = _site(layer.path, name)
             law = _resolve(self.laws[name], site, parameter.shape, group_size)
@@ -121,6 +134,7 @@ class _Converter:
             prior = Prior(site, law, parameter.shape, parameter.detach().clone(), "weight")
             prior.to(parameter.device, parameter.dtype)
             prior.infer = _gating(layer, name, prior)
+            prior.shared = layer in self.repeated
             layer.priors[name] = prior
             self.owners[id(parameter)] = prior
 
@@ -142,6 +156,19 @@ class _Converter:
         layer.gate_dim = gate_dim
         return group_size
 
+    def _check_weight(self, layer: BayesianLayer, group_size: int) -> None:
+        computed = layout_of(layer) and layer._parameters.get("weight") is None
+        if not computed:
+            return
+
+        site = _site(layer.path, "weight")
+        if _resolve(self.laws["weight"], site, layer.weight.shape, group_size) is not None:
+            raise ValueError(
+                f"Layer '{layer.path}' ({layer.original.__name__}) computes its weight from other "
+                "parameters (weight norm, a parametrization), and only a parameter itself can be "
+                "sampled. Remove the parametrization, or leave the layer out with select."
+            )
+
     def check_tied(self, net: nn.Module) -> None:
         for name, parameter in net.named_parameters():
             if id(parameter) in self.owners:
@@ -150,6 +177,12 @@ class _Converter:
                     f"'{self.owners[id(parameter)].site}', whose layer is selected while its own "
                     "is not. Select both or neither."
                 )
+
+
+def _repeated(net: nn.Module) -> set[nn.Module]:
+    """Modules that are registered under several names, and so are used several times."""
+    count = Counter(module for _, module in net.named_modules(remove_duplicate=False))
+    return {module for module, times in count.items() if times > 1}
 
 
 def _gating(layer: BayesianLayer, name: str, prior: Prior) -> dict[str, Any]:
@@ -192,12 +225,12 @@ def _gate_shape(layer: BayesianLayer, gate_dim: str) -> tuple[torch.Size, int]:
 
 
 def _resolve(law: Law, site: str, shape: torch.Size, group_size: int) -> Any:
-    if law is not None and not isinstance(law, TorchDistributionMixin):
+    if callable(law) and not isinstance(law, TorchDistributionMixin | type):
         law = law(site, shape, group_size)
     if law is not None and not isinstance(law, TorchDistributionMixin):
         raise TypeError(
-            f"The prior of '{site}' is a Pyro distribution or None, got {law!r}. "
-            "Take laws from pyro.distributions or pyro_sparse.distributions."
+            f"The prior of '{site}' is a Pyro distribution, a function that returns one, or None, "
+            f"got {law!r}. Take laws from pyro.distributions or pyro_sparse.distributions."
         )
     return law
 

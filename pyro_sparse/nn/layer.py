@@ -59,16 +59,24 @@ class BayesianLayer(Converted):
         gated = name == "weight" and own.get("gate_dim") == "weight" and self.run.active
         return value * self.gate if gated else value
 
-    def forward(self, input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         if self.gate_dim == "in":
-            input = input * self._gate_beside(input)
+            input, *others = args or (kwargs.pop("input"),)
+            args = (input * self._gate_beside(input), *others)
 
-        output = super().forward(input, *args, **kwargs)
+        output = super().forward(*args, **kwargs)
         return output * self._gate_beside(output) if self.gate_dim == "out" else output
 
     def extra_repr(self) -> str:
-        gate = f", gate_dim={self.gate_dim!r}" if self.gate_dim else ""
-        return super().extra_repr() + gate
+        # The layer's own text asks whether there is a bias; outside a run it has no value.
+        sampled = dict.fromkeys(self.sources, "sampled")
+        vars(self).update(sampled)
+        try:
+            text = super().extra_repr()
+        finally:
+            for name in sampled:
+                del vars(self)[name]
+        return f"{text}, gate_dim={self.gate_dim!r}" if self.gate_dim else text
 
     def _gate_beside(self, activation: Tensor) -> Tensor:
         layout = layout_of(self)

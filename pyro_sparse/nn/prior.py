@@ -12,6 +12,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
 from pyro_sparse.local import law_tensors, with_law_tensors
+from pyro_sparse.local.draw import in_backward
 
 
 class Prior(nn.Module):
@@ -27,9 +28,13 @@ class Prior(nn.Module):
         shape: Shape of the site's value.
         initial: The value that the network had, `shape`, or None.
         role: "weight" or "gate".
+
+    Attributes:
+        like: A number of the dtype and on the device of the site's value.
     """
 
     initial: Tensor | None
+    like: Tensor
 
     def __init__(
         self,
@@ -46,6 +51,7 @@ class Prior(nn.Module):
         self.shared = False
         self.infer: Any = {}
         self.register_buffer("initial", initial, persistent=False)
+        self.register_buffer("like", torch.zeros(()), persistent=False)
 
         self._base: Any = copy.deepcopy(law)
         self._names = {name: name.replace(".", "__") for name, _ in law_tensors(self._base)}
@@ -91,6 +97,16 @@ class Prior(nn.Module):
         return self._base.expand(self.shape).to_event(len(self.shape))
 
 
+def _check_forward(site: str) -> None:
+    if in_backward():
+        raise RuntimeError(
+            f"'{site}' was drawn in a run of the network that is over, and would be drawn again "
+            "from its prior: activation checkpointing inside a network made by bayesianize runs "
+            "parts of it a second time, in the backward pass, which cannot be told which draw "
+            "they belong to. Take the checkpointing out of the network."
+        )
+
+
 class Run:
     r"""One run of a network, in which every site is drawn once however often it is read.
 
@@ -118,6 +134,7 @@ class Run:
                 "runs. Its posterior is in the guide: guide.laws()."
             )
         if prior.site not in self.values:
+            _check_forward(prior.site)
             self.values[prior.site] = prior.draw()
         return self.values[prior.site]
 
