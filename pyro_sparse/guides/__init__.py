@@ -10,6 +10,7 @@ __all__ = [
     "PointFamily",
     "SiteSpec",
     "TransformedFamily",
+    "TruncatedLogNormalFamily",
     "register_family",
 ]
 
@@ -21,6 +22,7 @@ from pyro_sparse.guides.family import (
     NormalFamily,
     PointFamily,
     TransformedFamily,
+    TruncatedLogNormalFamily,
 )
 from pyro_sparse.guides.site import SiteSpec
 from pyro_sparse.guides.table import Options, register_family

@@ -7,6 +7,7 @@ __all__ = [
     "NormalFamily",
     "PointFamily",
     "TransformedFamily",
+    "TruncatedLogNormalFamily",
 ]
 
 from abc import abstractmethod
@@ -17,6 +18,7 @@ from pyro.distributions import Delta, LogNormal, Normal, TorchDistribution, Tran
 from torch import Tensor, nn
 from torch.distributions import Distribution, biject_to
 
+from pyro_sparse.distributions import TruncatedLogNormal
 from pyro_sparse.local import Local, law_tensors, with_law_tensors
 
 
@@ -129,6 +131,31 @@ class LogNormalFamily(Family):
 
     def law(self) -> LogNormal:
         return LogNormal(self.loc, (self.log_variance / 2).exp(), validate_args=False)
+
+
+class TruncatedLogNormalFamily(Family):
+    r"""Independent truncated log-normals, for multiplicative noise between 0 and 1.
+
+    Args:
+        loc: Initial means of the logarithm, `(*shape)`.
+        scale: Initial standard deviation of the logarithm.
+        low: Lower end of the logarithm.
+        high: Upper end of the logarithm.
+        shared: Whether one draw serves all uses, as in `Local`.
+    """
+
+    def __init__(
+        self, loc: Tensor, scale: float, low: float, high: float, shared: bool = False
+    ) -> None:
+        super().__init__()
+        self.loc = nn.Parameter(loc.detach().clone())
+        self.log_variance = nn.Parameter(torch.full_like(loc, scale).log() * 2)
+        self.low, self.high, self.shared = low, high, shared
+
+    def law(self) -> Local:
+        scale = (self.log_variance / 2).exp()
+        law = TruncatedLogNormal(self.loc, scale, self.low, self.high, validate_args=False)
+        return Local(law, "gate", self.shared)
 
 
 class TransformedFamily(Family):

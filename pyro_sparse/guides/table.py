@@ -19,7 +19,16 @@ from pyro.distributions import (
 from torch import Tensor
 from torch.distributions import Distribution, biject_to
 
-from pyro_sparse.distributions import L0, L2, Gate, HardConcrete, LogUniform
+from pyro_sparse.distributions import (
+    L0,
+    L2,
+    EmpiricalNormal,
+    Gate,
+    GroupGaussianMixture,
+    HardConcrete,
+    LogUniform,
+    TruncatedLogUniform,
+)
 from pyro_sparse.guides.family import (
     Family,
     LawFamily,
@@ -27,6 +36,7 @@ from pyro_sparse.guides.family import (
     NormalFamily,
     PointFamily,
     TransformedFamily,
+    TruncatedLogNormalFamily,
 )
 from pyro_sparse.guides.site import SiteSpec
 from pyro_sparse.local import law_tensors
@@ -148,18 +158,24 @@ def _hard_concrete(site: SiteSpec, options: Options) -> Family:
     return LawFamily(HardConcrete(logits=logits), ["base.logits"], "gate", site.shared)
 
 
+def _truncated(site: SiteSpec, options: Options) -> Family:
+    low, high = site.prior.low, site.prior.high
+    return TruncatedLogNormalFamily(site.full(high), options.init_scale, low, high, site.shared)
+
+
 def _log_normal(site: SiteSpec, options: Options) -> Family:
     return LogNormalFamily(site.full(0.0), options.init_scale)
 
 
-register_family(Normal, "weight", _normal_weight)
-register_family(LogUniform, "weight", _normal_weight)
+for _law in (Normal, LogUniform, EmpiricalNormal, GroupGaussianMixture):
+    register_family(_law, "weight", _normal_weight)
 register_family(L2, "weight", _point_weight)
 register_family(L0, "gate", _hard_concrete)
 register_family(Bernoulli, "gate", _hard_concrete)
 register_family(Gate, "gate", _hard_concrete)
-register_family(LogUniform, "gate", _normal_scale)
-register_family(Normal, "gate", _normal_scale)
+register_family(TruncatedLogUniform, "gate", _truncated)
+for _law in (Normal, LogUniform, EmpiricalNormal):
+    register_family(_law, "gate", _normal_scale)
 for _positive in (Gamma, InverseGamma, LogNormal, HalfCauchy):
     register_family(_positive, "weight", _log_normal)
     register_family(_positive, "gate", _log_normal)

@@ -4,8 +4,10 @@ __all__ = ["SiteDivergence", "find_rule", "site_divergence"]
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
+import torch
 from pyro.distributions import Delta, MaskedDistribution
 from pyro.distributions.util import scale_and_mask
 from pyro.poutine.trace_struct import Trace
@@ -13,9 +15,11 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 from torch.distributions.kl import _KL_MEMOIZE, _dispatch_kl
 
+from pyro_sparse.distributions import EmpiricalNormal
 from pyro_sparse.distributions.gate import has_atoms
 from pyro_sparse.infer.gating import gate_probability
 from pyro_sparse.infer.statements import Site, is_true
+from pyro_sparse.kl import empirical_kl
 from pyro_sparse.local import Local, peel
 
 Rule = Callable[[Distribution, Distribution], Tensor]
@@ -77,8 +81,9 @@ def site_divergence(name: str, guide: Site, model: Site, guide_trace: Trace) -> 
         return SiteDivergence(_total(value, model), analytic=False)
 
     probability = gate_probability(name, model, guide, guide_trace)
-    value = _elementwise(rule, peel(q), peel(p), probability)
-    for mask in (*_masks(q), *_masks(p)):
+    masks = [*_masks(q), *_masks(p)]
+    value = _elementwise(rule, peel(q), peel(p), probability, masks)
+    for mask in masks:
         value = scale_and_mask(value, mask=mask)
 
     event_dims = value.ndim - len(q.batch_shape)
@@ -88,9 +93,14 @@ def site_divergence(name: str, guide: Site, model: Site, guide_trace: Trace) -> 
 
 
 def _elementwise(
-    rule: Rule, q: Distribution, p: Distribution, probability: Tensor | None
+    rule: Rule, q: Any, p: Distribution, probability: Tensor | None, masks: list[Any]
 ) -> Tensor:
-    value = rule(q, p)
+    if isinstance(p, EmpiricalNormal) and (probability is not None or masks):
+        counted = [m for m in (probability, *masks) if m is not None]
+        weights = reduce(torch.mul, (torch.as_tensor(m, device=q.loc.device) for m in counted))
+        value = empirical_kl(q, p, weights.to(q.loc.dtype))
+    else:
+        value = rule(q, p)
     return value if probability is None else value * probability
 
 
