@@ -62,12 +62,14 @@ class Trace:
         return self.owners.get(path, 0) == 1
 
     def run(self, node: fx.Node, inputs: dict[fx.Node, Tensor]) -> Any:
-        """Repeats one operation on other tensors."""
+        """Repeats one operation on other tensors, in the precision it has in the network."""
 
         def value(argument: fx.Node) -> Any:
-            if argument in inputs:
-                return inputs[argument].clone()
-            return self.results[argument]
+            if argument not in inputs:
+                return self.results[argument]
+
+            tensor, dtype = inputs[argument], self.results[argument].dtype
+            return tensor.to(dtype, copy=True) if tensor.is_floating_point() else tensor.clone()
 
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), value)
 

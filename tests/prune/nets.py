@@ -37,9 +37,8 @@ def compacted(net: nn.Module, x: Any, **options: Any) -> CompactModule:
     return smaller
 
 
-def zero(parameter: Tensor | None, *index: Any) -> None:
+def zero(parameter: Any, *index: Any) -> None:
     """Sets entries of a parameter to exactly 0."""
-    assert parameter is not None
     with torch.no_grad():
         parameter[index] = 0.0
 

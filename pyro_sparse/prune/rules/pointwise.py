@@ -3,7 +3,7 @@
 __all__ = ["Pointwise", "Spatial"]
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from pyro_sparse.prune.facts import Facts
 from pyro_sparse.prune.rules.rule import Rule, argument
@@ -56,8 +56,7 @@ class Spatial(Pointwise):
         if self.trace.name(self.node) == "sum":
             values = torch.where(values == 0, values, torch.nan)
 
-        uniform = (values == values[:, :1]).all(1)
-        return units.with_values(units.constant & uniform, values[:, 0], axis)
+        return units.with_values(units.constant & _uniform(values), values[:, 0], axis)
 
     def backward(self, facts: Facts) -> None:
         if self.node in facts.units:
@@ -92,6 +91,12 @@ def _positions(rule: Spatial, dims: int) -> int:
     """How many of the last axes the operation may mix: those of a batch of maps."""
     padding = argument(rule.node, 1, "pad") if rule.trace.name(rule.node) == "pad" else None
     return dims - 2 if padding is None else len(padding) // 2
+
+
+def _uniform(values: Tensor) -> Tensor:
+    """Rows whose entries are equal, but for the rounding of sums of different length."""
+    first = values[:, :1]
+    return ((values - first).abs() <= 8 * torch.finfo(values.dtype).eps * first.abs()).all(1)
 
 
 def _is_list(value: object) -> bool:
