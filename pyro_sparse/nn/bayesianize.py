@@ -5,6 +5,7 @@ __all__ = ["bayesianize"]
 import copy
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import torch
@@ -151,7 +152,8 @@ class _Converter:
             law = L0(law.penalty * group_size)
 
         prior = Prior(site, law, shape, None, "gate")
-        prior.to(layer.weight.device, layer.weight.dtype)
+        like = next(chain(layer.parameters(), layer.buffers()), prior.like)
+        prior.to(like.device, like.dtype)
         layer.priors["gate"] = layer.sources["gate"] = prior
         layer.gate_dim = gate_dim
         return group_size
@@ -208,9 +210,11 @@ def _gating(layer: BayesianLayer, name: str, prior: Prior) -> dict[str, Any]:
 
 
 def _gate_shape(layer: BayesianLayer, gate_dim: str) -> tuple[torch.Size, int]:
-    layout, weight = layout_of(layer), layer.weight
+    layout = layout_of(layer)
     if layout is None:
-        return weight.shape, 1
+        return torch.Size([layer.num_features]), 1
+
+    weight = layer.weight
     if gate_dim == "weight":
         return weight.shape, 1
 

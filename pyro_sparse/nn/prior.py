@@ -84,6 +84,11 @@ class Prior(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.site} ~ {type(self._base).__name__}, shape={tuple(self.shape)}"
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        # Pickling gives the expanded law storage of its own.
+        self._law = self._expanded()
+
     def _refresh(self) -> None:
         mine = {name: getattr(self, attribute) for name, attribute in self._names.items()}
         if any(tensor is not mine.get(name) for name, tensor in self._held()):
