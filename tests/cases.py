@@ -3,21 +3,34 @@
 from typing import ClassVar
 
 import torch
-from pyro.distributions import Bernoulli, Delta, Normal, TorchDistribution
+from pyro.distributions import (
+    Bernoulli,
+    Delta,
+    Gamma,
+    InverseGamma,
+    LogNormal,
+    Normal,
+    TorchDistribution,
+)
 from torch import Tensor
 from torch.distributions import Distribution, constraints, kl_divergence
 
 from pyro_sparse.distributions import (
     L0,
     L2,
+    EmpiricalNormal,
     Gate,
+    GroupGaussianMixture,
     HardConcrete,
+    HardNormal,
     LogUniform,
     Mirrored,
     MixtureGate,
     PowerFunction,
     Rectified,
     TruncatedExponential,
+    TruncatedLogNormal,
+    TruncatedLogUniform,
     UniformExponential,
 )
 from pyro_sparse.distributions.checks import Shape
@@ -37,7 +50,9 @@ IMPROPER = {
         "samples_carry_gradients",
     )
 }
-NO_PARAMETERS = dict.fromkeys(("precision", "gradients"), "the law has no parameters")
+NO_PARAMETERS = dict.fromkeys(
+    ("precision", "gradients", "samples_carry_gradients"), "the law has no parameters"
+)
 
 
 def double(*values: float) -> Tensor:
@@ -52,11 +67,28 @@ HARD_CONCRETE = LawCase(
     HardConcrete, {"temperature": double(0.6)[0], "logits": double(-2.0, 0.0, 3.0)}
 )
 NORMAL = LawCase(Normal, {"loc": double(-1.0, 0.0, 3.0), "scale": double(0.5, 0.7, 0.9)})
+CENTRED_NORMAL = LawCase(Normal, {"loc": double(0.0, 0.0), "scale": double(0.5, 0.7)})
 CLIPPED_NORMAL = LawCase(
     clipped_normal, {"loc": double(0.3, 0.6), "scale": double(0.4, 0.8)}, name="Rectified"
 )
 
 HARD_CONCRETE_PAIR = LawCase(HardConcrete, {"logits": double(1.0, 2.0)})
+
+MIXTURE = LawCase(
+    GroupGaussianMixture,
+    {
+        "probs": double(0.3, 0.6, 0.9),
+        "scale1": double(1.0, 2.0, 0.5),
+        "scale2": double(0.3)[0],
+    },
+    skip=dict.fromkeys(("icdf_inverts_cdf", "samples_carry_gradients"), "nothing needs it"),
+)
+NOISE = LawCase(
+    TruncatedLogNormal,
+    {"loc": double(-4.0, -1.0, 1.0), "scale": double(0.7, 2.0, 0.5)},
+    {"low": -5.0},
+)
+SCALE = LawCase(LogNormal, {"loc": double(-1.0, 0.0, 0.5), "scale": double(0.5, 0.7, 0.3)})
 
 HALF_OPEN = {"logits": double(-1.0, 0.5, 2.0)}
 
@@ -71,6 +103,10 @@ def uniform_gate(logits: Tensor, rate: Tensor, uniform: Tensor) -> MixtureGate:
 
 def power_gate(logits: Tensor, beta: Tensor) -> MixtureGate:
     return MixtureGate(logits=logits, off=PowerFunction(beta))
+
+
+def empirical_rows() -> EmpiricalNormal:
+    return EmpiricalNormal(groups=-1).expand((3,))
 
 
 class Ramp(TorchDistribution):
@@ -136,6 +172,11 @@ LAWS = [
     LawCase(uniform_gate, HALF_OPEN | {"rate": double(9.0)[0], "uniform": double(0.05, 0.1, 0.3)}),
     LawCase(power_gate, HALF_OPEN | {"beta": double(1.3, 1.6, 2.0)}),
     LawCase(user_gate, HALF_OPEN | {"rate": double(4.0)[0], "k": double(3.0)[0]}),
+    LawCase(HardNormal, {"loc": double(-0.2, 0.4, 0.9), "scale": double(0.5)[0]}),
+    MIXTURE,
+    LawCase(empirical_rows, skip=IMPROPER | NO_PARAMETERS, name="EmpiricalNormal"),
+    NOISE,
+    LawCase(TruncatedLogUniform, constants={"low": -3.0}, skip=NO_PARAMETERS),
     LawCase(LogUniform, skip=IMPROPER | NO_PARAMETERS),
     LawCase(L0, {"penalty": double(0.5, 2.0)}, skip=IMPROPER),
     LawCase(L2, {"penalty": double(0.5, 2.0)}, skip=IMPROPER),
@@ -152,6 +193,13 @@ def log_uniform_divergence(q: Normal, p: LogUniform) -> Tensor:
     w, step = log_w.exp(), 45 / 20_000
     ratio = [q.log_prob(x).exp() * (q.log_prob(x) - p.log_prob(x)) for x in (w, -w)]
     return (step * w * (ratio[0] + ratio[1])).sum(0)
+
+
+def best_normal(q: Normal, p: EmpiricalNormal) -> Tensor:
+    variance = q.mean.square() + q.variance
+    if p.groups:
+        variance = variance.mean(p.groups, keepdim=True)
+    return kl_divergence(q, Normal(torch.zeros_like(q.mean), variance.sqrt()))
 
 
 def energy_of_point(q: Delta, p: Penalty) -> Tensor:
@@ -210,8 +258,45 @@ RULES = [
         equal=(CLIPPED_NORMAL, CLIPPED_NORMAL),
     ),
     RuleCase(CLIPPED_NORMAL, HARD_CONCRETE_PAIR),
+    RuleCase(
+        LawCase(HardNormal, {"loc": double(-0.2, 0.4), "scale": double(0.5, 0.1)}),
+        LawCase(HardNormal, {"loc": double(0.5)[0], "scale": double(0.5)[0]}),
+        tolerance=1e-5,
+    ),
+    RuleCase(
+        LawCase(power_gate, HALF_OPEN | {"beta": double(2.0)[0]}),
+        LawCase(Bernoulli, {"probs": double(0.2, 0.5, 0.9)}),
+        coin_divergence,
+        name="MixtureGate-Bernoulli",
+    ),
     RuleCase(NORMAL, L2_PRIOR, expected_energy),
     RuleCase(HARD_CONCRETE, L2_PRIOR, expected_energy),
     RuleCase(POINT, L2_PRIOR, energy_of_point),
+    RuleCase(
+        NORMAL,
+        LawCase(EmpiricalNormal),
+        best_normal,
+        equal=(CENTRED_NORMAL, LawCase(EmpiricalNormal)),
+    ),
+    RuleCase(
+        NORMAL,
+        LawCase(EmpiricalNormal, constants={"groups": -1}),
+        best_normal,
+        skip={"elementwise": "the weights of a group share a variance"},
+        name="Normal-EmpiricalNormal by rows",
+    ),
+    RuleCase(NORMAL, MIXTURE, compare="bound"),
+    RuleCase(
+        NOISE,
+        LawCase(TruncatedLogUniform, constants={"low": -6.0}),
+        infinite=(NOISE, LawCase(TruncatedLogUniform, constants={"low": -4.0})),
+    ),
+    RuleCase(
+        SCALE, LawCase(Gamma, {"concentration": double(0.5)[0], "rate": double(0.5, 1.0, 2.0)})
+    ),
+    RuleCase(
+        SCALE,
+        LawCase(InverseGamma, {"concentration": double(0.5)[0], "rate": double(0.5, 1.0, 2.0)}),
+    ),
     RuleCase(POINT, L0_PRIOR, energy_of_point, skip=NO_POINT_GRADIENT),
 ]

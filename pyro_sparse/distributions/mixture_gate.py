@@ -83,14 +83,14 @@ class MixtureGate(Gate):
             require_methods("MixtureGate", on, "log_prob", "cdf")
 
         (self.logits,) = logits_from("MixtureGate", probs, logits, check)
-        self.off, self.on = off, Mirrored(off, validate_args=False) if on is None else on
+        self.off, self._on = off, on
 
         shapes = {"logits": self.logits.shape, "off": off.batch_shape, "on": self.on.batch_shape}
         super().__init__(broadcast("MixtureGate", shapes), validate_args=False)
         self._validate_args = type(self)._validate_args if validate_args is None else validate_args
 
     def __repr__(self) -> str:
-        on = "" if self._is_mirrored else f", on: {self.on}"
+        on = "" if self._on is None else f", on: {self._on}"
         return f"MixtureGate(logits: {tuple(self.logits.shape)}, off: {self.off}{on})"
 
     def expand(self, batch_shape: Shape, _instance: object = None) -> "MixtureGate":
@@ -99,11 +99,16 @@ class MixtureGate(Gate):
 
         # The components broadcast as they are; one rate for all gates stays one number.
         new.logits = self.logits.expand(batch_shape)
-        new.off, new.on = self.off, self.on
+        new.off, new._on = self.off, self._on
 
         super(MixtureGate, new).__init__(batch_shape, validate_args=False)
         new._validate_args = self._validate_args
         return new
+
+    @property
+    def on(self) -> Distribution:
+        """The component near 1."""
+        return Mirrored(self.off, validate_args=False) if self._on is None else self._on
 
     @property
     def active_logits(self) -> Tensor:
@@ -144,7 +149,7 @@ class MixtureGate(Gate):
     def icdf(self, value: Tensor) -> Tensor:
         """Gate whose cdf is `value`; in closed form for truncated exponentials."""
         value = value.expand(torch.broadcast_shapes(value.shape, self.batch_shape))
-        if self._is_mirrored and isinstance(self.off, TruncatedExponential):
+        if self._on is None and isinstance(self.off, TruncatedExponential):
             return _exponential_icdf(value, self.logits, self.off.rate)
 
         root = bisect(self.cdf, stop(value))
@@ -165,17 +170,13 @@ class MixtureGate(Gate):
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
-        if self._is_mirrored and isinstance(self.off, Smoothing):
+        if self._on is None and isinstance(self.off, Smoothing):
             return self._reflected(self.off, shape)
 
         active = torch.rand_like(self.logits.expand(shape)) < torch.sigmoid(self.logits)
         off, on = self.off.expand(self.batch_shape), self.on.expand(self.batch_shape)
         value = stop(torch.where(active, on.sample(sample_shape), off.sample(sample_shape)))
         return implicit(value, self.cdf(value), self.log_prob(value))
-
-    @property
-    def _is_mirrored(self) -> bool:
-        return isinstance(self.on, Mirrored) and self.on.law is self.off
 
     def _mixed(self, off: Tensor, on: Tensor) -> Tensor:
         return torch.sigmoid(-self.logits) * off + torch.sigmoid(self.logits) * on

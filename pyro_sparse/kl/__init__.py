@@ -4,6 +4,7 @@ Importing this folder registers the rules. Each returns the batch shape, element
 law is, and reads no value in Python, so that it can be traced and compiled.
 """
 
-__all__ = ["gates", "penalties", "weights"]
+__all__ = ["empirical_kl", "gates", "penalties", "scales", "weights"]
 
-from pyro_sparse.kl import gates, penalties, weights
+from pyro_sparse.kl import gates, penalties, scales, weights
+from pyro_sparse.kl.weights import empirical_kl

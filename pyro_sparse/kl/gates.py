@@ -23,7 +23,7 @@ def _gate_bernoulli(q: Gate, p: Bernoulli) -> Tensor:
 
     References:
         Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
-        2018), appendix A, https://arxiv.org/abs/1712.01312
+        2018), https://arxiv.org/abs/1712.01312
     """
     log_open, log_closed = _bernoulli_logs(p)
     logits = q.active_logits

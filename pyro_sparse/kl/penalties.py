@@ -19,7 +19,7 @@ def _gate_l0(q: Gate, p: L0) -> Tensor:
 
     References:
         Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
-        2018), eq. 9, https://arxiv.org/abs/1712.01312
+        2018), https://arxiv.org/abs/1712.01312
     """
     return p.penalty * q.prob_active
 
@@ -42,7 +42,7 @@ def _second_moment_l2(q: Distribution, p: L2) -> Tensor:
 
     References:
         Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
-        2018), section 2.2, https://arxiv.org/abs/1712.01312
+        2018), https://arxiv.org/abs/1712.01312
     """
     if q.event_shape != p.event_shape:
         raise ValueError(

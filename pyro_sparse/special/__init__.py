@@ -1,6 +1,21 @@
 """Numbers: special functions with gradients, stable in single precision."""
 
-__all__ = ["dawson", "dawson_ratio", "gauss_legendre", "log_uniform_kl"]
+__all__ = [
+    "dawson",
+    "dawson_ratio",
+    "gauss_legendre",
+    "log1mexp",
+    "log_ndtr_difference",
+    "log_ndtr_tail",
+    "log_uniform_kl",
+    "ndtri_between",
+]
 
 from pyro_sparse.special.log_uniform import dawson, dawson_ratio, log_uniform_kl
+from pyro_sparse.special.normal import (
+    log1mexp,
+    log_ndtr_difference,
+    log_ndtr_tail,
+    ndtri_between,
+)
 from pyro_sparse.special.quadrature import gauss_legendre

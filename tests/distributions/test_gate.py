@@ -3,7 +3,7 @@ import torch
 from pyro.distributions import Delta, Normal
 from torch import Tensor
 
-from pyro_sparse.distributions import Gate, HardConcrete, MixtureGate, PowerFunction, Rectified
+from pyro_sparse.distributions import Gate, HardConcrete, HardNormal, MixtureGate, PowerFunction
 from pyro_sparse.distributions.checks import Shape
 from pyro_sparse.distributions.gate import has_atoms
 
@@ -70,7 +70,7 @@ def test_log_odds_and_their_gradients_are_finite_at_both_ends() -> None:
     [
         HardConcrete(logits=torch.zeros(3)),
         MixtureGate(logits=torch.zeros(3), off=PowerFunction(10.0)),
-        Rectified(Normal(torch.zeros(3), 1.0)),
+        HardNormal(torch.zeros(3)),
     ],
     ids=lambda gate: type(gate).__name__,
 )

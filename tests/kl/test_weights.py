@@ -1,10 +1,12 @@
+import math
+
 import pytest
 import torch
 from pyro.distributions import Delta, Normal
 from torch.distributions import kl_divergence
 
-import pyro_sparse.kl  # noqa: F401
-from pyro_sparse.distributions import LogUniform
+from pyro_sparse.distributions import EmpiricalNormal, GroupGaussianMixture, LogUniform
+from pyro_sparse.kl import empirical_kl
 
 LOG_ALPHA = torch.linspace(-10, 10, 2001, dtype=torch.float64)
 
@@ -63,3 +65,65 @@ def test_single_precision_gradients_at_zero_and_at_the_extremes(kind: str) -> No
 def test_a_point_mass_is_refused() -> None:
     with pytest.raises(TypeError, match="unbounded below"):
         kl_divergence(Delta(torch.zeros(2)), LogUniform())
+
+
+def test_empirical_normal_by_hand() -> None:
+    q = Normal(torch.tensor([[1.0, 2.0], [0.0, 3.0]]).double(), torch.tensor([1.0, 0.5]).double())
+    single = kl_divergence(q, EmpiricalNormal())
+    rows = kl_divergence(q, EmpiricalNormal(-1))
+
+    torch.testing.assert_close(single, torch.log1p((q.loc / q.scale) ** 2) / 2)
+    best = (q.loc**2 + q.scale**2).mean(-1, keepdim=True)
+    torch.testing.assert_close(rows.sum(-1), 0.5 * (best / q.scale**2).log().sum(-1))
+
+
+@pytest.mark.parametrize("groups", [(), -1, -2, (-2, -1)])
+def test_no_other_variance_is_better(groups: int | tuple[int, ...]) -> None:
+    q = Normal(torch.randn(3, 4).double(), torch.rand(3, 4).double() + 0.1)
+    weights = torch.rand(3, 4).double()
+    prior = EmpiricalNormal(groups)
+    variance = prior.best_variance(q.mean**2 + q.variance, weights)
+    best = (weights * empirical_kl(q, prior, weights)).sum()
+
+    for factor in (0.8, 0.99, 1.01, 1.2):
+        other = kl_divergence(q, Normal(torch.zeros(1).double(), (factor * variance).sqrt()))
+        assert (weights * other).sum() > best
+
+
+def test_weights_of_a_closed_gate_do_not_count() -> None:
+    q = Normal(torch.tensor([1.0, 100.0]).double(), 1.0)
+    kl = empirical_kl(q, EmpiricalNormal(-1), torch.tensor([1.0, 0.0]).double())
+
+    assert kl[0].item() == pytest.approx(math.log(2) / 2)
+
+
+def test_empirical_normal_in_single_precision() -> None:
+    loc = torch.tensor([[0.0, 1e-10], [1e5, 1.0]], requires_grad=True)
+    scale = torch.tensor([[1e-9, 1e-9], [1e-5, 1e5]], requires_grad=True)
+
+    for groups in ((), -1):
+        kl = kl_divergence(Normal(loc, scale), EmpiricalNormal(groups))
+        gradients = torch.autograd.grad(kl.sum(), [loc, scale])
+        assert kl.isfinite().all()
+        assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_mixture_bound_lies_above_the_divergence_everywhere() -> None:
+    loc = torch.linspace(-4, 4, 17, dtype=torch.float64).reshape(-1, 1, 1)
+    scale = torch.logspace(-1, 0.7, 7, dtype=torch.float64).reshape(-1, 1)
+    probs = torch.tensor([0.01, 0.5, 0.95], dtype=torch.float64)
+    q = Normal(loc, scale).expand((17, 7, 3))
+    p = GroupGaussianMixture(probs, 2.0, 0.1)
+
+    draws = q.sample((5_000,))
+    terms = q.log_prob(draws) - p.log_prob(draws)
+    sampled, error = terms.mean(0), terms.std(0) / math.sqrt(5_000)
+    assert (kl_divergence(q, p) > sampled - 6 * error).all()
+
+
+def test_mixture_bound_is_exact_for_equal_components() -> None:
+    q = Normal(torch.tensor([-1.0, 2.0]).double(), torch.tensor([0.1, 3.0]).double())
+    scale = torch.tensor(0.7).double()
+
+    kl = kl_divergence(q, GroupGaussianMixture(0.3, scale, scale))
+    torch.testing.assert_close(kl, kl_divergence(q, Normal(torch.zeros(1).double(), scale)))
