@@ -50,8 +50,8 @@ def to_arviz(
 
     - `posterior`: draws of gates and other latent sites, `(chain 1, draw, *dims)`. Each draw is
       one whole network;
-    - `posterior_predictive`, `log_likelihood` (of each data point), `observed_data`: of the
-      model's observed sites;
+    - `posterior_predictive`, `log_likelihood` (of each data point, with a dither of 1e-10 that
+      keeps equal draws apart), `observed_data`: of the model's observed sites;
     - `sample_stats`: `lp`, log p(data, draw), and `log_q`; their difference is what the Pareto k
       of variational inference is computed from, on the data trained on;
     - `constant_data`: what needs no draws: `prob_active`, `active_logits`, `deterministic` of
@@ -111,13 +111,15 @@ def to_arviz(
                 recorder.keep("constant_data", f"{name}.{column}", value)
 
     labels = Labels(run | draw, dims or {})
-    groups = {"training": _training(history or {})}
+    groups = {}
     for group, arrays in recorder.groups.items():
         every = {"draw": range(0, num_samples, thin if group == "posterior" else 1)}
         groups[group] = dataset(labels.named(group, arrays), every | dict(coords or {}))
 
+    groups["training"] = _training(history or {})
     about = {"criterion": _name(criterion), "model": _name(model), "guide": _name(guide)}
-    return container(groups, _library() | about | dict(attrs or {}))
+    about |= {key: _plain(value) for key, value in (attrs or {}).items()}
+    return container(groups, _library() | about)
 
 
 def _record_outcomes(recorder: Recorder, index: int, draw: Nodes, run: Nodes) -> None:
@@ -129,13 +131,20 @@ def _record_outcomes(recorder: Recorder, index: int, draw: Nodes, run: Nodes) ->
         predicted = site["fn"].sample() if observed else site["value"]
         recorder.add("posterior_predictive", name, index, predicted)
         if observed:
-            recorder.add("log_likelihood", name, index, site["fn"].log_prob(site["value"]))
+            likelihood = site["fn"].log_prob(site["value"]).double() + _dither(index)
+            recorder.add("log_likelihood", name, index, likelihood)
             recorder.keep("observed_data", name, site["value"])
 
     if any(is_likelihood(site) for site in outcomes.values()):
         log_p, log_q = log_densities(draw, run)
         recorder.add("sample_stats", "lp", index, log_p)
         recorder.add("sample_stats", "log_q", index, log_q)
+
+
+def _dither(index: int) -> float:
+    # Draws that close the same gates can be the same network. ArviZ 1.x fits no tail to equal
+    # likelihoods, so that `loo` of a sparse network would fail.
+    return 1e-10 * (index * 0.6180339887498949 % 1)
 
 
 def _constants(law: Distribution, kept: Tensor) -> dict[str, Tensor]:
@@ -227,8 +236,13 @@ def _library() -> dict[str, str]:
         "inference_library_version": __version__,
         "creation_library": "pyro_sparse",
         "created_at": datetime.now(UTC).isoformat(),
-        "torch_version": torch.__version__,
+        "torch_version": str(torch.__version__),
     }
+
+
+def _plain(value: Any) -> str | int | float:
+    """What files of draws can hold as an attribute."""
+    return value if type(value) in (str, int, float) else str(value)
 
 
 def _name(thing: Any) -> str:

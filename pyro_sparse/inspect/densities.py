@@ -82,22 +82,22 @@ def _open(model: Site, guide: Mapping[str, Site]) -> Tensor | None:
 
 
 def _summed(density: Tensor, open_: Tensor | None, law: Distribution, site: Site) -> Tensor:
-    if open_ is not None:
-        density = density * open_
+    return _total(_wrapped(law, density if open_ is None else density * open_), site)
 
-    event_dims = len(law.event_shape) - len(peel(law).event_shape)
-    if event_dims:
-        density = density.sum(list(range(-event_dims, 0)))
 
-    return _total(scale_and_mask(density, mask=_mask(law)), site)
+def _wrapped(law: Any, density: Tensor) -> Tensor:
+    """What the wrappers of a law make of its elementwise density."""
+    if isinstance(law, Local):
+        return _wrapped(law.law, density)
+    if isinstance(law, MaskedDistribution):
+        return scale_and_mask(_wrapped(law.base_dist, density), mask=law._mask)
+    if isinstance(law, Independent):
+        inner = _wrapped(law.base_dist, density)
+        dims = law.reinterpreted_batch_ndims
+        return inner.sum(list(range(-dims, 0))) if dims else inner
+
+    return density
 
 
 def _total(density: Tensor, site: Site) -> Tensor:
     return scale_and_mask(density, site["scale"], site["mask"]).sum()
-
-
-def _mask(law: Any) -> Any:
-    while isinstance(law, Independent | Local):
-        law = law.law if isinstance(law, Local) else law.base_dist
-
-    return law._mask if isinstance(law, MaskedDistribution) else None

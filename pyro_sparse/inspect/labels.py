@@ -59,8 +59,7 @@ class Labels:
         if name in dims and len(given) != count:
             raise ValueError(f"'{name}' has {count} dimensions, but dims names {given}.")
 
-        names = [_clean(dim) for dim in given or _default(name, site, count)]
-        return [f"{dim}_index" if dim == _clean(name) else dim for dim in names]
+        return [_clean(dim) for dim in given or _default(name, site, count)]
 
 
 def _default(name: str, site: Site, count: int) -> list[str]:
