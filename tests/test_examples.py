@@ -1,6 +1,7 @@
 """Every example runs, with the few steps of ``--smoke``, and leaves what it promises."""
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ FOLDER = ROOT / "examples"
 # module: what a smoke run of it writes
 EXAMPLES = {
     "digits": ["posterior.nc", "*.png"],
+    "benchmarks.step_time": ["step_time.json"],
 }
+NEED_A_COMPILER = {"benchmarks.step_time"}
 
 LONGEST = 200
 
@@ -45,6 +48,9 @@ def test_examples_are_short() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_smoke(example: str, tmp_path: Path) -> None:
+    if example in NEED_A_COMPILER and not any(map(shutil.which, ["c++", "g++", "clang++"])):
+        pytest.skip("needs a C++ compiler")
+
     command = [sys.executable, "-m", f"examples.{example}", "--smoke", "--out", str(tmp_path)]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
