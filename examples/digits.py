@@ -13,22 +13,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pyro
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from examples.data import Data, digits
+from examples.pictures import draw_architectures, draw_training
 from examples.table import as_table
 from examples.training import BATCH, descend
 from models.lenet import mlp
 from pyro_sparse.distributions import L0, LogUniform
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import TraceSparse_ELBO, predict
-from pyro_sparse.inspect import calibration_scores, plots, report, to_arviz
+from pyro_sparse.inspect import calibration_scores, report, save_arviz, to_arviz
 from pyro_sparse.nn import Classifier, bayesianize
-from pyro_sparse.prune import compact, count, freeze, masks, save
+from pyro_sparse.prune import compact, count, freeze, save
 
 LEGEND = """
 Error, weights and MACs are those of the compact network, NLL and ECE those of the mean of 50
@@ -100,10 +100,10 @@ def train(recipe: Recipe, data: Data, epochs: int) -> Trained:
     bound = elbo(model, guide)
 
     def look() -> dict[str, float]:
-        kept = torch.cat([mask.flatten() for mask in masks(guide).values()])
+        smaller = compact(freeze(model, guide), data.x[:2], allow_empty=True)
         kl = sum(value.item() for value in elbo.parts.kl.values()) if elbo.parts else 0.0
-        wrong = error(freeze(model, guide), data)
-        return {"error": wrong, "KL": kl, "alive": kept.float().mean().item()}
+        alive = nonzero_weights(smaller) / nonzero_weights(net)
+        return {"error": error(smaller, data), "KL": kl, "alive": alive}
 
     history = descend(bound, lambda x, y: bound(x, y) / len(data.x), *settings, look, recipe.title)
     return Trained(freeze(model, guide), model, guide, history)
@@ -113,6 +113,10 @@ def train(recipe: Recipe, data: Data, epochs: int) -> Trained:
 def error(net: nn.Module, data: Data) -> float:
     """Share of test images read wrongly."""
     return (net(data.x_test).argmax(-1) != data.y_test).float().mean().item()
+
+
+def nonzero_weights(net: nn.Module) -> int:
+    return sum(int(p.count_nonzero()) for p in net.parameters() if p.ndim > 1)
 
 
 def assess(name: str, trained: Trained, data: Data, out: Path) -> dict[str, Any]:
@@ -132,42 +136,12 @@ def assess(name: str, trained: Trained, data: Data, out: Path) -> dict[str, Any]
         "error %": 100 * error(smaller, data),
         "architecture": sparse.architecture,
         "weights kept %": 100 * sparse.weights / dense.weights,
-        "non-zero %": 100 * sum(m.nonzeros for m in sparse.layers) / dense.parameters,
+        "non-zero %": 100 * nonzero_weights(smaller) / dense.weights,
         "MACs": sparse.macs,
         "NLL": scores["nll"],
         "ECE": scores["ece"],
         "difference": ((whole - less).abs().max() / whole.abs().max()).item(),
     }
-
-
-def write_pictures(results: dict[str, Trained], rows: list[dict[str, Any]], out: Path) -> None:
-    """One picture a method, and one of all architectures."""
-    plt.switch_backend("Agg")
-    for name, trained in results.items():
-        if trained.guide is None:
-            continue
-        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4.2), layout="tight")
-        laws = {site: law.law for site, law in trained.guide.laws().items()}
-        first = masks(trained.guide)[next(iter(laws))]
-        if name == "l0":
-            plots.gate_probabilities({s: law.prob_active for s, law in laws.items()}, ax=left)
-            plots.input_pixels(laws["fc1.gate"].prob_active, (8, 8), ax=middle)
-        else:
-            plots.log_alpha_histogram({s: log_alpha(law) for s, law in laws.items()}, ax=left)
-            plots.input_pixels(first.any(0), (8, 8), ax=middle)
-        history = trained.history
-        gone = [1 - alive for alive in history["alive"]]
-        plots.training_curves(history["error"], gone, history["epoch"], ax=right)
-        figure.savefig(out / f"{name}.png", dpi=110)
-        plt.close(figure)
-
-    widths = {row["method"]: [int(n) for n in row["architecture"].split("-")] for row in rows}
-    axes = plots.architecture_bars(widths, ["input", "fc1", "fc2"])
-    axes.figure.savefig(out / "architectures.png", dpi=110, bbox_inches="tight")
-
-
-def log_alpha(law: Any) -> Tensor:
-    return 2 * (law.scale.log() - law.loc.abs().log())
 
 
 def main() -> None:
@@ -180,6 +154,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="two epochs, to see that it runs")
     args = parser.parse_args()
 
+    torch.set_num_threads(1)  # the matrices are too small to be shared between threads
     args.out.mkdir(parents=True, exist_ok=True)
     data = digits(args.seed, torch.device(args.device))
     results, rows = {}, []
@@ -191,12 +166,17 @@ def main() -> None:
 
     print(as_table(rows))
     print(LEGEND)
-    write_pictures(results, rows, args.out)
+    draw_architectures({r["method"]: r["architecture"] for r in rows}, args.out)
     for name, trained in results.items():
-        if trained.model is not None and name == "l0":
+        if trained.guide is not None:
+            print(f"\n{RECIPES[name].title}")
             print(report(trained.model, trained.guide, data.x[:2]))
-            inference = to_arviz(trained.model, trained.guide, data.x_test, data.y_test)
-            inference.to_netcdf(str(args.out / "posterior.nc"))
+            draw_training(trained.guide, trained.history, (8, 8), args.out / f"{name}.png")
+
+    gated = results.get("l0")
+    if gated is not None:
+        inference = to_arviz(gated.model, gated.guide, data.x_test, data.y_test)
+        save_arviz(inference, args.out / "posterior.nc", overwrite=True)
 
     (args.out / "results.json").write_text(json.dumps({"seed": args.seed, "rows": rows}, indent=2))
     print(f"Wrote {args.out}: {', '.join(sorted(path.name for path in args.out.iterdir()))}")
