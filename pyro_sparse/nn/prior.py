@@ -45,6 +45,7 @@ class Prior(nn.Module):
         role: str,
     ) -> None:
         super().__init__()
+        _check_shape(site, law, shape)
         self.site = site
         self.shape = shape
         self.role = role
@@ -100,6 +101,27 @@ class Prior(nn.Module):
 
     def _expanded(self) -> TorchDistribution:
         return self._base.expand(self.shape).to_event(len(self.shape))
+
+
+def _check_shape(site: str, law: TorchDistribution, shape: torch.Size) -> None:
+    if law.event_shape:
+        raise ValueError(
+            f"A prior is a law of single numbers, and that of '{site}' has events of shape "
+            f"{tuple(law.event_shape)}. Give it without to_event."
+        )
+    if not _is_expandable(law.batch_shape, shape):
+        raise ValueError(
+            f"The prior of '{site}' has batch shape {tuple(law.batch_shape)}, which does not "
+            f"expand to {tuple(shape)}. Give one number, or a function of (name, shape, group "
+            "size)."
+        )
+
+
+def _is_expandable(given: torch.Size, wanted: torch.Size) -> bool:
+    try:
+        return torch.broadcast_shapes(given, wanted) == wanted
+    except RuntimeError:
+        return False
 
 
 def _check_forward(site: str) -> None:
