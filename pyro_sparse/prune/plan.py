@@ -20,12 +20,14 @@ class Cut:
             layer (an ordinary layer has one group); empty where nothing else is cut.
         transposed: number of groups of a transposed convolution, whose weight has its inputs
             first; 0 for all other layers.
+        second: for the weight of a bilinear layer, the second inputs kept.
     """
 
     index: list[int]
     dim: int = 0
     columns: list[list[int]] = field(default_factory=list)
     transposed: int = 0
+    second: list[int] = field(default_factory=list)
 
     def __call__(self, tensor: Tensor) -> Tensor:
         """Cuts any tensor shaped like the parameter: its values, posterior means or scales."""
@@ -38,6 +40,9 @@ class Cut:
             blocks = tensor.chunk(len(self.columns))
             pairs = zip(blocks, self.columns, strict=True)
             tensor = torch.cat([_select(block, 1, column) for block, column in pairs])
+
+        if self.second:
+            tensor = _select(tensor, 2, self.second)
 
         return restore(tensor, len(self.columns)) if self.transposed else tensor
 
@@ -56,6 +61,7 @@ class Plan:
         constants: by node, the operand that a stored constant replaces.
         operands: by concatenation, the operands that are left.
         reshapes: by node, new values of literal sizes, by position in its arguments.
+        paddings: by node, new amounts of padding.
         kept: by layer, units that nothing needs but that could not be removed.
         reasons: by layer in `kept`, who holds them.
     """
@@ -67,6 +73,7 @@ class Plan:
     constants: dict[str, int] = field(default_factory=dict)
     operands: dict[str, list[int]] = field(default_factory=dict)
     reshapes: dict[str, dict[str, int]] = field(default_factory=dict)
+    paddings: dict[str, list[int]] = field(default_factory=dict)
     kept: dict[str, list[int]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from pyro_sparse.prune.plan import Plan
-from pyro_sparse.prune.trace import Trace
+from pyro_sparse.prune.trace import Trace, argument
 from pyro_sparse.prune.vocabulary import IN_PLACE
 
 
@@ -86,6 +86,8 @@ def _edit(trace: Trace, plan: Plan) -> None:
         _gather(trace, nodes[name], axis, index)
     for name, sizes in plan.reshapes.items():
         _reshape(nodes[name], sizes)
+    for name, amounts in plan.paddings.items():
+        _set_argument(nodes[name], 1, "pad", amounts)
     for name, positions in plan.operands.items():
         _keep_operands(nodes[name], positions)
     for name, position in plan.constants.items():
@@ -159,13 +161,15 @@ def _reshape(node: fx.Node, sizes: dict[str, int]) -> None:
 
 
 def _keep_operands(node: fx.Node, positions: list[int]) -> None:
-    tensors: Any = node.args[0] if node.args else node.kwargs["tensors"]
-    left = [tensors[position] for position in positions]
+    tensors: Any = argument(node, 0, "tensors")
+    _set_argument(node, 0, "tensors", [tensors[position] for position in positions])
 
-    if node.args:
-        node.update_arg(0, left)
+
+def _set_argument(node: fx.Node, position: int, name: str, value: Any) -> None:
+    if len(node.args) > position:
+        node.update_arg(position, value)
     else:
-        node.update_kwarg("tensors", left)
+        node.update_kwarg(name, value)
 
 
 def _set_constant(trace: Trace, node: fx.Node, position: int) -> None:

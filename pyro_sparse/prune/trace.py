@@ -1,6 +1,6 @@
 """A network as a graph of operations, with what each of them returned on an example."""
 
-__all__ = ["Trace", "trace"]
+__all__ = ["Trace", "argument", "trace"]
 
 import copy
 from collections.abc import Callable
@@ -108,6 +108,11 @@ def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
     found.results = recorder.results
     found.owners = _owners(found)
     return found
+
+
+def argument(node: fx.Node, position: int, name: str, default: Any = None) -> Any:
+    """An argument of a node, given by position or by name."""
+    return node.args[position] if len(node.args) > position else node.kwargs.get(name, default)
 
 
 def _exported(net: nn.Module, inputs: tuple[Any, ...], symbolic: Exception) -> Trace:

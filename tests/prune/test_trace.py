@@ -1,10 +1,10 @@
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils import parametrizations
 
 from models.lenet import mlp
-from pyro_sparse.prune.trace import trace
+from pyro_sparse.prune.trace import argument, trace
 from tests.prune.nets import compacted, zero
 
 
@@ -101,3 +101,13 @@ def test_shapes_that_are_asked_for_go_through_export() -> None:
 def test_wrong_inputs_are_reported_as_they_are() -> None:
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         trace(mlp(4, 3), torch.randn(5, 7))
+
+
+def test_arguments_by_position_or_name() -> None:
+    graph = fx.Graph()
+    x = graph.placeholder("x")
+    node = graph.call_function(torch.cat, ([x, x],), {"dim": 2})
+
+    assert argument(node, 0, "tensors") == [x, x]
+    assert argument(node, 1, "dim") == 2
+    assert argument(node, 2, "out", "none") == "none"

@@ -179,17 +179,14 @@ class Affine(Rule):
         sides = [(self.node, facts.present(self.node))]
         sides += [] if whole else [(self.source, self._arriving(facts))]
 
-        counts = [mask.view(self.layer.groups, -1).sum(1) for _, mask in sides]
-        alive = torch.stack(counts).sum(0) > 0 if not whole else torch.ones_like(counts[0]) > 0
+        blocks = [mask.view(self.layer.groups, -1) for _, mask in sides]
+        alive = torch.stack([block.any(1) for block in blocks]).any(0) | whole
         changed = False
 
-        for (node, mask), count in zip(sides, counts, strict=True):
-            width = max(int(count.max()), 1)
-            blocks = [
-                _first(~block, width - int(n)) if here else torch.zeros_like(block)
-                for block, n, here in zip(mask.chunk(self.layer.groups), count, alive, strict=True)
-            ]
-            changed |= facts.hold(node, torch.cat(blocks), "groups")
+        for (node, _), block in zip(sides, blocks, strict=True):
+            count = block.sum(1, keepdim=True)
+            missing = torch.where(alive.unsqueeze(1), count.max().clamp(min=1) - count, 0)
+            changed |= facts.hold(node, _first(~block, missing).flatten(), "groups")
 
         return changed
 
@@ -232,6 +229,6 @@ class Affine(Rule):
         return taps @ value[columns]
 
 
-def _first(mask: Tensor, count: int) -> Tensor:
-    """The first `count` true entries of a mask."""
-    return mask & (mask.cumsum(0) <= count)
+def _first(mask: Tensor, count: Tensor | int) -> Tensor:
+    """The first `count` true entries of each row of a mask."""
+    return mask & (mask.cumsum(-1) <= count)

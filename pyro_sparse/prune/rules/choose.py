@@ -8,15 +8,17 @@ from torch import fx, nn
 from torch._ops import OpOverload
 
 from pyro_sparse.prune.rules.affine import Affine, Layer
+from pyro_sparse.prune.rules.bilinear import Bilinear
 from pyro_sparse.prune.rules.concat import Concat
 from pyro_sparse.prune.rules.joins import Attribute, Join
 from pyro_sparse.prune.rules.norms import BatchNorm, PReLU
+from pyro_sparse.prune.rules.padding import ChannelPadding
 from pyro_sparse.prune.rules.pointwise import Pointwise, Spatial
 from pyro_sparse.prune.rules.rearrange import Rearrange
-from pyro_sparse.prune.rules.rule import Input, Opaque, Rule, argument
+from pyro_sparse.prune.rules.rule import Input, Opaque, Rule
 from pyro_sparse.prune.rules.sizes import Shape
 from pyro_sparse.prune.rules.table import Embedding
-from pyro_sparse.prune.trace import Trace
+from pyro_sparse.prune.trace import Trace, argument
 
 POINTWISE = {
     "pointwise", "identity", "clone", "contiguous", "detach", "float", "double", "to",
@@ -47,7 +49,7 @@ SPATIAL = {
 
 REARRANGE = {
     "flatten", "view", "reshape", "permute", "transpose", "swapaxes", "movedim", "squeeze",
-    "unsqueeze",
+    "unsqueeze", "getitem",
 }  # fmt: skip
 
 CONVOLUTIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
@@ -76,6 +78,8 @@ def _rule_of_operation(node: fx.Node, trace: Trace) -> Rule | None:
         return Concat(node, trace)
     if name == "embedding":
         return _embedding(node, trace)
+    if name == "bilinear" and node.op == "call_module":
+        return Bilinear(node, trace) if _is_plain_bilinear(node, trace) else None
     if name == "batch_norm":
         return _batch_norm(node, trace)
     if layer := _layer(node, trace):
@@ -92,6 +96,8 @@ def _rule_of_operation(node: fx.Node, trace: Trace) -> Rule | None:
         return None if argument(node, 2, "training", True) else Pointwise(node, trace)
     if name in POINTWISE | ARITHMETIC:
         return Pointwise(node, trace)
+    if name == "pad" and _pads_channels(node, trace):
+        return ChannelPadding(node, trace)
     if name in SPATIAL:
         return Spatial(node, trace)
     if name in REARRANGE:
@@ -110,6 +116,17 @@ def _reads_shape(node: fx.Node, trace: Trace) -> bool:
         return bool(node.args[1] == "shape")
 
     return trace.name(node) in {"size", "sym_size"} and node.op != "call_module"
+
+
+def _pads_channels(node: fx.Node, trace: Trace) -> bool:
+    amounts = argument(node, 1, "pad")
+    inner = len(amounts) // 2 == len(trace.shape(node)) - 1 and min(amounts[-2:]) >= 0
+    return inner and argument(node, 2, "mode", "constant") == "constant" and not any(amounts[:-2])
+
+
+def _is_plain_bilinear(node: fx.Node, trace: Trace) -> bool:
+    apart = len(node.args) == 2 and node.args[0] is not node.args[1]
+    return apart and trace.exclusive(f"{node.target}.weight")
 
 
 def _embedding(node: fx.Node, trace: Trace) -> Embedding | None:

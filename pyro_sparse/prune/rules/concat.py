@@ -10,8 +10,8 @@ from torch import Tensor, fx
 
 from pyro_sparse.prune.facts import Facts
 from pyro_sparse.prune.plan import Plan
-from pyro_sparse.prune.rules.rule import Rule, argument
-from pyro_sparse.prune.trace import Trace
+from pyro_sparse.prune.rules.rule import Rule
+from pyro_sparse.prune.trace import Trace, argument
 from pyro_sparse.prune.units import Units
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, fx
 
 from pyro_sparse.prune.facts import Facts
-from pyro_sparse.prune.rules.rule import Rule, argument
+from pyro_sparse.prune.rules.rule import Rule
+from pyro_sparse.prune.trace import argument
 from pyro_sparse.prune.units import Units
 
 REDUCTIONS = {"mean", "amax", "amin", "sum"}

@@ -1,4 +1,4 @@
-"""Operations that move numbers without changing them: flatten, reshape, permute, squeeze."""
+"""Operations that move numbers without changing them: flatten, reshape, permute, index."""
 
 __all__ = ["Rearrange"]
 
@@ -9,7 +9,8 @@ from torch import Tensor, fx
 
 from pyro_sparse.prune.facts import Facts
 from pyro_sparse.prune.plan import Plan
-from pyro_sparse.prune.rules.rule import Rule, argument
+from pyro_sparse.prune.rules.rule import Rule
+from pyro_sparse.prune.trace import argument
 from pyro_sparse.prune.units import Units
 
 
@@ -52,13 +53,19 @@ class Rearrange(Rule):
         facts.demand(self.source, needed, by=self.node)
 
     def _may_lose(self, axis: int) -> bool:
-        """Whether squeezing would take the axis of the units away once a single unit is left."""
-        if self.trace.name(self.node) != "squeeze":
-            return False
-
-        dim = argument(self.node, 1, "dim")
+        """Whether the axis of the units may be cut up, or go once a single unit is left."""
         rank = len(self.trace.shape(self.source))
-        return not isinstance(dim, int) or dim % rank == axis + rank
+
+        if self.trace.name(self.node) == "squeeze":
+            dim = argument(self.node, 1, "dim")
+            return not isinstance(dim, int) or dim % rank == axis + rank
+        if self.trace.name(self.node) == "getitem":
+            index = argument(self.node, 1, "")
+            parts = index if isinstance(index, tuple) else (index,)
+            plain = all(isinstance(part, slice | int) for part in parts)
+            return not plain or parts[axis + rank : axis + rank + 1] not in ((), (slice(None),))
+
+        return False
 
     def rewrite(self, facts: Facts, plan: Plan) -> dict[str, Any]:
         """Sizes written as literals into the code must follow the units."""

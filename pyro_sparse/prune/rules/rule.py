@@ -1,6 +1,6 @@
 """What compaction must know about an operation."""
 
-__all__ = ["Input", "Opaque", "Rule", "argument"]
+__all__ = ["Input", "Opaque", "Rule"]
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -64,8 +64,3 @@ class Opaque(Rule):
     def backward(self, facts: Facts) -> None:
         for source in self.trace.tensors(self.node):
             facts.demand(source, None, by=self.node)
-
-
-def argument(node: fx.Node, position: int, name: str, default: Any = None) -> Any:
-    """An argument of a node, given by position or by name."""
-    return node.args[position] if len(node.args) > position else node.kwargs.get(name, default)

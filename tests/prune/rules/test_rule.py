@@ -1,7 +1,6 @@
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-from pyro_sparse.prune.rules.rule import argument
 from tests.prune.nets import compacted, widths, zero
 
 
@@ -29,13 +28,3 @@ def test_unknown_operations_get_their_operands_as_they_were() -> None:
     found = widths(compacted(net, torch.randn(5, 3)))
 
     assert found == {"first": (3, 4), "hidden": (3, 6), "last": (2, 2)}
-
-
-def test_arguments_by_position_or_name() -> None:
-    graph = fx.Graph()
-    x = graph.placeholder("x")
-    node = graph.call_function(torch.cat, ([x, x],), {"dim": 2})
-
-    assert argument(node, 0, "tensors") == [x, x]
-    assert argument(node, 1, "dim") == 2
-    assert argument(node, 2, "out", "none") == "none"
