@@ -16,6 +16,7 @@ FOLDER = ROOT / "examples"
 EXAMPLES = {
     "digits": ["posterior.nc", "*.png"],
     "benchmarks.step_time": ["step_time.json"],
+    "benchmarks.gate_sampling": ["gate_sampling.json"],
 }
 NEED_A_COMPILER = {"benchmarks.step_time"}
 
