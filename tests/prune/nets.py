@@ -49,7 +49,7 @@ def widths(net: nn.Module) -> dict[str, tuple[int, int]]:
     for name, module in net.named_modules():
         if isinstance(module, nn.Linear):
             found[name] = (module.in_features, module.out_features)
-        elif hasattr(module, "out_channels"):
+        elif hasattr(module, "in_channels"):
             found[name] = (module.in_channels, module.out_channels)
 
     return found
