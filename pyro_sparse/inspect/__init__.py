@@ -7,6 +7,7 @@ __all__ = [
     "ood_detection",
     "plots",
     "reliability",
+    "report",
     "risk_coverage",
     "save_arviz",
     "to_arviz",
@@ -22,3 +23,4 @@ from pyro_sparse.inspect.calibration import (
 )
 from pyro_sparse.inspect.container import load_arviz, save_arviz
 from pyro_sparse.inspect.gates import gate_table
+from pyro_sparse.inspect.report import report

@@ -5,6 +5,7 @@ __all__ = ["to_arviz"]
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from importlib.metadata import version
 from types import FunctionType
 from typing import Any
 
@@ -13,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from pyro_sparse import __version__
 from pyro_sparse.distributions import Gate
 from pyro_sparse.infer.draws import evaluating, guide_draw, model_draw
 from pyro_sparse.infer.statements import Site, is_likelihood
@@ -117,7 +117,11 @@ def to_arviz(
         groups[group] = dataset(labels.named(group, arrays), every | dict(coords or {}))
 
     groups["training"] = _training(history or {})
-    about = {"criterion": _name(criterion), "model": _name(model), "guide": _name(guide)}
+    about: dict[str, Any] = {
+        "criterion": _name(criterion),
+        "model": _name(model),
+        "guide": _name(guide),
+    }
     about |= {key: _plain(value) for key, value in (attrs or {}).items()}
     return container(groups, _library() | about)
 
@@ -233,7 +237,7 @@ def _training(history: Mapping[str, Sequence[float]]) -> Any:
 def _library() -> dict[str, str]:
     return {
         "inference_library": "pyro_sparse",
-        "inference_library_version": __version__,
+        "inference_library_version": version("pyro-sparse"),
         "creation_library": "pyro_sparse",
         "created_at": datetime.now(UTC).isoformat(),
         "torch_version": str(torch.__version__),

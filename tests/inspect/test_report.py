@@ -1,0 +1,125 @@
+"""The report of a network, against its parts."""
+
+import pickle
+import sys
+
+import pandas as pd
+import pyro
+import pytest
+import torch
+from pyro.distributions import Normal
+from torch import nn
+
+from pyro_sparse.distributions import L0, LogUniform
+from pyro_sparse.guides import AutoSparse
+from pyro_sparse.infer import TraceSparse_ELBO
+from pyro_sparse.inspect import report
+from pyro_sparse.nn import Classifier, Regressor, bayesianize
+from pyro_sparse.prune import count, freeze, masks
+from tests.inspect.conftest import Trained
+
+
+def test_rows_are_the_layers(trained: Trained) -> None:
+    table = report(trained.model, trained.guide, trained.x[:3])
+
+    kept = masks(trained.guide)
+    costs = count(freeze(trained.model, trained.guide), trained.x[:3])
+    assert list(table.index) == ["fc1", "fc2", "total"]
+    for layer in ("fc1", "fc2"):
+        gate = trained.guide.laws()[f"{layer}.gate"].law.prob_active
+        row = table.loc[layer]
+        assert row["groups"] == gate.numel()
+        assert row["groups_kept"] == kept[f"{layer}.gate"].sum()
+        assert row["prob_active"] == pytest.approx(gate.mean().item())
+        assert row["macs"] == costs[layer].macs
+        assert row["macs_kept"] == row["weights_kept"] == costs[layer].nonzero_macs
+        assert row["noise"] == "per example, none"
+
+
+def test_divergences_are_those_of_the_bound(trained: Trained) -> None:
+    table = report(trained.model, trained.guide, trained.x[:3])
+
+    elbo = TraceSparse_ELBO()
+    elbo.loss(trained.model, trained.guide, trained.x, trained.y)
+    assert elbo.parts is not None
+    for layer in ("fc1", "fc2"):
+        expected = sum(kl.item() for site, kl in elbo.parts.kl.items() if site.startswith(layer))
+        assert table.loc[layer, "kl"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_total_adds_up(trained: Trained) -> None:
+    table = report(trained.model, trained.guide, trained.x[:3])
+
+    layers = table.drop("total")
+    for column in ("groups", "groups_kept", "kl", "weights", "weights_kept", "macs", "macs_kept"):
+        assert table.loc["total", column] == pytest.approx(layers[column].sum())
+    weighted = (layers["prob_active"] * layers["groups"]).sum() / layers["groups"].sum()
+    assert table.loc["total", "prob_active"] == pytest.approx(weighted)
+
+
+def test_layers_without_gates_and_plain_layers() -> None:
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    model = Regressor(
+        bayesianize(net, weight=LogUniform(), select=lambda name, module: name == "2"), 10
+    )
+
+    table = report(model, AutoSparse(model, init_scale=0.5), torch.randn(3, 4))
+
+    assert table["groups"].isna().all()
+    assert table["kl"].isna().tolist() == [True, False, False]
+    assert table["noise"].tolist() == ["", "local", ""]
+    assert table.loc["total", "macs"] == 36
+
+
+def test_a_network_that_is_one_layer() -> None:
+    model = Classifier(bayesianize(nn.Linear(4, 2), weight=LogUniform(), gate=L0(1.0)), 10)
+
+    table = report(model, AutoSparse(model), torch.randn(3, 4))
+
+    assert list(table.index) == ["(net)", "total"]
+
+
+def test_it_prints_in_one_block(trained: Trained) -> None:
+    lines = str(report(trained.model, trained.guide, trained.x[:3])).splitlines()
+
+    assert len(lines) == 4
+    assert lines[0].split()[:3] == ["groups", "groups_kept", "prob_active"]
+    assert "NA" not in "".join(lines) and "nan" not in "".join(lines)
+
+
+def test_it_is_a_frame(trained: Trained) -> None:
+    table = report(trained.model, trained.guide, trained.x[:3])
+
+    assert isinstance(table, pd.DataFrame)
+    assert type(table[["kl"]]) is pd.DataFrame
+    assert pickle.loads(pickle.dumps(table)).equals(pd.DataFrame(table))
+
+
+def test_samples_that_are_drawn_once() -> None:
+    model = Classifier(bayesianize(nn.Linear(4, 2), weight=Normal(0.0, 1.0)), 10)
+
+    table = report(model, AutoSparse(model, shared=True), torch.randn(3, 4))
+
+    assert table.loc["(net)", "noise"] == "once"
+
+
+def test_nothing_changes(trained: Trained) -> None:
+    before = {name: value.clone() for name, value in trained.guide.state_dict().items()}
+    trained.model.train()
+
+    report(trained.model, trained.guide, trained.x[:3])
+
+    assert trained.model.training
+    assert all(torch.equal(before[n], v) for n, v in trained.guide.state_dict().items())
+    with pyro.poutine.trace() as tracer:
+        report(trained.model, trained.guide, trained.x[:3])
+    assert not [n for n, s in tracer.trace.nodes.items() if s["type"] == "sample"]
+
+
+def test_without_pandas_the_extra_is_named(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+
+    with pytest.raises(ImportError, match=r"pip install 'pyro-sparse\[arviz\]'"):
+        report(trained.model, trained.guide, trained.x[:3])
