@@ -11,8 +11,7 @@ __all__ = ["Place", "Surroundings", "kind"]
 import functools
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +21,7 @@ _SCALARS = (bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torc
 _FOREIGN = ("torch", "pyro", "pyro_sparse", "builtins", "numpy", "functools", "typing", "weakref")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     r"""Where a value is kept: `holder[key]`, and how one gets there."""
 
     holder: Any
@@ -83,17 +81,22 @@ class Surroundings:
     def change(self) -> str | None:
         r"""The path of something that is not what it was, None if all is as it was."""
 
-        for place, value in self._scalars:
-            now = place.read()
-            if now is not value and (type(now) is not type(value) or now != value):
-                return place.path
-        for place, tensor in self.tensors:
-            now = place.read()
-            if now is not tensor and not (id(tensor) in self._inputs and _alike(now, tensor)):
-                return place.path
-        for place, value in self._objects:
-            if place.read() is not value:
-                return place.path
+        # This runs before each step: plain loops over tuples, and no calls where nothing changed.
+        path = ""
+        try:
+            for (holder, key, path), value in self._scalars:
+                now = holder[key]
+                if now is not value and (type(now) is not type(value) or now != value):
+                    return path
+            for (holder, key, path), tensor in self.tensors:
+                now = holder[key]
+                if now is not tensor and not (id(tensor) in self._inputs and _alike(now, tensor)):
+                    return path
+            for (holder, key, path), value in self._objects:
+                if holder[key] is not value:
+                    return path
+        except (KeyError, IndexError):
+            return path
         return next((path for box, size, path in self._sizes if len(box) != size), None)
 
     def _visit(self, place: Place, value: Any) -> None:
