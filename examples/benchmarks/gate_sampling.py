@@ -8,6 +8,7 @@ rates are one number or one per element, fixed or trained.
 """
 
 import argparse
+import functools
 import itertools
 import json
 import math
@@ -49,34 +50,43 @@ class Contender:
             parameter.grad = None
 
 
-def contenders(elements: int, device: str) -> dict[str, Contender]:
-    logits = torch.zeros(elements, device=device, requires_grad=True)
-    temperature = torch.tensor(2 / 3, device=device)
+def contenders(elements: int, device: str) -> dict[str, Callable[[], Contender]]:
     unchecked: dict[str, Any] = {"validate_args": False}
+    temperature = torch.tensor(2 / 3, device=device)
 
-    found = {
-        RELAXED: Contender(
-            lambda x: RelaxedBernoulli(temperature, logits=x, **unchecked), [logits]
-        ),
-        "HardConcrete": Contender(lambda x: HardConcrete(logits=x, **unchecked), [logits]),
-        "HardNormal": Contender(lambda x: HardNormal(x, **unchecked), [logits]),
-    }
-    for family, each, trained in itertools.product(FAMILIES, (False, True), (False, True)):
-        shape = (elements,) if each else ()
-        rate = torch.full(shape, 10.0, device=device, requires_grad=trained)
+    def logits() -> Tensor:
+        return torch.zeros(elements, device=device, requires_grad=True)
 
-        def mixture(x: Tensor, rate: Tensor, family: Any = family) -> Distribution:
+    def mixture(family: Any, shape: tuple[int, ...], trained: bool) -> Contender:
+        def build(x: Tensor, rate: Tensor) -> Distribution:
             return MixtureGate(logits=x, off=family(rate, **unchecked), **unchecked)
 
+        rate = torch.full(shape, 10.0, device=device, requires_grad=trained)
+        return Contender(build, [logits(), rate])
+
+    def relaxed(x: Tensor) -> Distribution:
+        return RelaxedBernoulli(temperature, logits=x, **unchecked)
+
+    found = {
+        RELAXED: lambda: Contender(relaxed, [logits()]),
+        "HardConcrete": lambda: Contender(
+            lambda x: HardConcrete(logits=x, **unchecked), [logits()]
+        ),
+        "HardNormal": lambda: Contender(lambda x: HardNormal(x, **unchecked), [logits()]),
+    }
+    for family, each, trained in itertools.product(FAMILIES, (False, True), (False, True)):
         rates = ("a rate each" if each else "one rate") + (", trained" if trained else ", fixed")
-        found[f"mixture of {family.__name__}, {rates}"] = Contender(mixture, [logits, rate])
+        found[f"mixture of {family.__name__}, {rates}"] = functools.partial(
+            mixture, family, (elements,) if each else (), trained
+        )
     return found
 
 
 def peak(name: str, elements: int, device: str) -> float:
     """Highest memory in MiB of one step, beyond what its parameters take."""
-    contender = contenders(elements, device)[name]
+    contender = contenders(elements, device)[name]()
 
+    before: float
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -116,7 +126,7 @@ def main() -> None:
         args.elements, args.rounds = 1000, 1
 
     running = contenders(args.elements, args.device)
-    steps = {name: contender.step for name, contender in running.items()}
+    steps = {name: build().step for name, build in running.items()}
     times = interleaved(steps, args.rounds, steps=1, warm_up=1)
     names = list(times)[:2] if args.smoke else list(times)
     memory = dict(zip(names, peaks(names, args.elements, args.device), strict=True))
