@@ -18,7 +18,7 @@ from torch.distributions import Bernoulli, Distribution, biject_to
 
 from pyro_sparse.distributions import L0, Gate
 from pyro_sparse.local import law_tensors, peel
-from pyro_sparse.nn import Prior
+from pyro_sparse.prior import Prior
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,8 @@ class _Initialise(Messenger):
 
 
 def _check_continuous(name: str, law: Distribution) -> None:
-    if getattr(law, "has_enumerate_support", False) and not isinstance(law, Bernoulli):
+    discrete = getattr(law.support, "is_discrete", False)
+    if discrete and not isinstance(law, Bernoulli):
         raise ValueError(
             f"AutoSparse guides continuous sites and gates, and site '{name}' is "
             f"{type(law).__name__}, a discrete law. Write the guide by hand."
