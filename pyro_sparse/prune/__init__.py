@@ -10,6 +10,7 @@ __all__ = [
     "deterministic_gate",
     "dropout_rate",
     "freeze",
+    "load",
     "log_alpha",
     "log_mode",
     "masks",
@@ -17,6 +18,7 @@ __all__ = [
     "prob_active",
     "register_criterion",
     "resolve",
+    "save",
     "snr",
 ]
 
@@ -38,3 +40,4 @@ from pyro_sparse.prune.criterion import (
 )
 from pyro_sparse.prune.freeze import freeze
 from pyro_sparse.prune.mask import masks
+from pyro_sparse.prune.storage import load, save

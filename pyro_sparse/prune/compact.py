@@ -63,8 +63,10 @@ def compact(
         raise ValueError(f"compact needs round_to, a positive whole number, but got {round_to!r}")
 
     traced = trace(frozen, example_input)
+    shapes = {name: list(tensor.shape) for name, tensor in traced.root.state_dict().items()}
     plan, values = analyse(traced, round_to, allow_empty)
     smaller = operate(traced, plan, values, name=type(frozen).__name__)
+    smaller.meta |= {"shapes": shapes, "example": _described(example_input)}
     _require_equal(frozen, smaller, example_input)
 
     modes = {name: module.training for name, module in frozen.named_modules()}
@@ -72,6 +74,17 @@ def compact(
         module.training = modes.get(name, frozen.training)
 
     return smaller
+
+
+def _described(example_input: Tensor | tuple[Any, ...]) -> list[dict[str, Any]]:
+    """The arguments as data, so that a fresh original can be traced alike."""
+    inputs = example_input if isinstance(example_input, tuple) else (example_input,)
+    return [
+        {"shape": list(argument.shape), "dtype": str(argument.dtype).removeprefix("torch.")}
+        if isinstance(argument, Tensor)
+        else {"value": argument}
+        for argument in inputs
+    ]
 
 
 def _require_equal(frozen: nn.Module, smaller: nn.Module, example_input: Any) -> None:

@@ -1,6 +1,6 @@
 """A network as a graph of operations, with what each of them returned on an example."""
 
-__all__ = ["Trace", "argument", "trace"]
+__all__ = ["Trace", "argument", "plain_copy", "trace"]
 
 import copy
 from collections.abc import Callable
@@ -94,7 +94,7 @@ def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
         example_input: a batch, or a tuple of the arguments of `net`.
     """
     inputs = example_input if isinstance(example_input, tuple) else (example_input,)
-    root = _plain_copy(net)
+    root = plain_copy(net)
 
     try:
         found = Trace(root, fx.Tracer().trace(root))
@@ -166,7 +166,7 @@ def _shape_of(value: Any) -> Any:
     return value
 
 
-def _plain_copy(net: nn.Module) -> nn.Module:
+def plain_copy(net: nn.Module) -> nn.Module:
     """A copy in evaluation mode whose parametrized weights are ordinary ones."""
     root = copy.deepcopy(net).eval()
 
