@@ -6,6 +6,7 @@ How the parts stand on each other, and the order to read them in:
     distributions  laws: gates, priors of weights and scales, penalties
     kl             divergences between laws
     local          samples that know their law
+    prior          the prior of one site, as a module
     nn, guides     models and guides
     infer          the evidence lower bound, training, prediction
     prune          masks, and the smaller network

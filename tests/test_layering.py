@@ -21,14 +21,15 @@ RANKS = {
     "distributions": 1,
     "kl": 2,
     "local": 3,
+    "prior": 4,
     "testing": 3,
-    "nn": 4,
-    "guides": 4,
-    "infer": 5,
-    "prune": 6,
-    "inspect": 7,
+    "nn": 5,
+    "guides": 5,
+    "infer": 6,
+    "prune": 7,
+    "inspect": 8,
 }
-FIRST_RANK_WITH_OPTIONAL_PACKAGES = 5
+FIRST_RANK_WITH_OPTIONAL_PACKAGES = 6
 ALWAYS_ALLOWED = {"torch", "pyro", *sys.stdlib_module_names}
 
 CEILING = 400

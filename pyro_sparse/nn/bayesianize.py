@@ -20,7 +20,8 @@ from pyro_sparse.distributions import L0, LogUniform
 from pyro_sparse.local import peel
 from pyro_sparse.nn.layer import BayesianLayer, BayesianNetwork, Converted, convert
 from pyro_sparse.nn.layout import layout_of
-from pyro_sparse.nn.prior import Prior, Run
+from pyro_sparse.nn.run import Run
+from pyro_sparse.prior import Prior
 
 Law = TorchDistribution | Callable[[str, torch.Size, int], TorchDistribution | None] | None
 Select = Callable[[str, nn.Module], bool]

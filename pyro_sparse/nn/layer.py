@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from pyro_sparse.effects import emit_parameters
 from pyro_sparse.nn.layout import layout_of
-from pyro_sparse.nn.prior import Prior, Run
+from pyro_sparse.nn.run import Run
+from pyro_sparse.prior import Prior
 
 
 class Converted(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pyro_sparse.nn import Prior
+from pyro_sparse.prior import Prior
 
 
 def mlp() -> nn.Sequential:

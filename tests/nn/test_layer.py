@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pyro_sparse.distributions import L0, LogUniform
 from pyro_sparse.nn import BayesianLayer, bayesian_layers, bayesianize
 from pyro_sparse.nn.layer import BayesianNetwork, convert, restore
-from pyro_sparse.nn.prior import Run
+from pyro_sparse.nn.run import Run
 
 GATES = L0(1.0)
 LAYERS: dict[str, tuple[nn.Module, Tensor]] = {

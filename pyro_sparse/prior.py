@@ -1,9 +1,8 @@
 r"""A prior as a module: its tensors are buffers, its statement is one call."""
 
-__all__ = ["Prior", "Run"]
+__all__ = ["Prior"]
 
 import copy
-from types import TracebackType
 from typing import Any
 
 import pyro
@@ -12,7 +11,6 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
 from pyro_sparse.local import law_tensors, with_law_tensors
-from pyro_sparse.local.draw import in_backward
 
 
 class Prior(nn.Module):
@@ -122,59 +120,3 @@ def _is_expandable(given: torch.Size, wanted: torch.Size) -> bool:
         return torch.broadcast_shapes(given, wanted) == wanted
     except RuntimeError:
         return False
-
-
-def _check_forward(site: str) -> None:
-    if in_backward():
-        raise RuntimeError(
-            f"'{site}' was drawn in a run of the network that is over, and would be drawn again "
-            "from its prior: activation checkpointing inside a network made by bayesianize runs "
-            "parts of it a second time, in the backward pass, which cannot be told which draw "
-            "they belong to. Take the checkpointing out of the network."
-        )
-
-
-class Run:
-    r"""One run of a network, in which every site is drawn once however often it is read.
-
-    Example:
-        >>> run = Run()
-        >>> with run:
-        ...     run.active
-        True
-    """
-
-    def __init__(self) -> None:
-        self.depth = 0
-        self.values: dict[str, Tensor] = {}
-
-    @property
-    def active(self) -> bool:
-        return self.depth > 0
-
-    def draw(self, prior: Prior) -> Tensor:
-        r"""The value of a site in this run."""
-
-        if not self.active:
-            raise AttributeError(
-                f"'{prior.site}' is a random variable, and has a value only while the network "
-                "runs. Its posterior is in the guide: guide.laws()."
-            )
-        if prior.site not in self.values:
-            _check_forward(prior.site)
-            self.values[prior.site] = prior.draw()
-        return self.values[prior.site]
-
-    def __enter__(self) -> "Run":
-        self.depth += 1
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.depth -= 1
-        if self.depth == 0:
-            self.values.clear()

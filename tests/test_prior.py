@@ -1,10 +1,9 @@
-"""Priors as modules, and runs in which every site is drawn once."""
+"""Priors as modules."""
 
 import copy
 import pickle
 from typing import Any
 
-import pyro
 import pyro.distributions as dist
 import pytest
 import torch
@@ -12,8 +11,7 @@ from pyro import poutine
 from torch import Tensor, nn
 
 from pyro_sparse.distributions import L0, HardConcrete, LogUniform
-from pyro_sparse.nn import Prior
-from pyro_sparse.nn.prior import Run
+from pyro_sparse.prior import Prior
 
 
 def prior(law: Any, *shape: int) -> Prior:
@@ -118,46 +116,3 @@ def test_copies_are_independent(law: Any, again: Any) -> None:
 
 def test_the_text_names_site_and_law() -> None:
     assert repr(prior(LogUniform(), 3, 4)) == "Prior(fc.weight ~ LogUniform, shape=(3, 4))"
-
-
-def test_a_run_draws_each_site_once() -> None:
-    made, run = prior(dist.Normal(0.0, 1.0), 3), Run()
-
-    with run:
-        first = run.draw(made)
-        with run:
-            assert run.draw(made) is first
-        assert run.active and run.draw(made) is first
-    with run:
-        assert run.draw(made) is not first
-
-
-def test_outside_a_run_there_is_no_value() -> None:
-    with pytest.raises(AttributeError, match=r"'fc\.weight' is a random variable.*guide\.laws"):
-        Run().draw(prior(dist.Normal(0.0, 1.0), 3))
-
-
-def test_a_run_ends_with_an_error() -> None:
-    made, run = prior(dist.Normal(0.0, 1.0), 3), Run()
-
-    with pytest.raises(KeyError), run:
-        run.draw(made)
-        raise KeyError
-
-    assert not run.active and not run.values
-
-
-def test_a_run_that_is_over_is_not_repeated_in_the_backward_pass() -> None:
-    """There the site would be drawn from its prior, and the gradient would be of another loss."""
-    made, run = prior(dist.Normal(0.0, 1.0), 3), Run()
-
-    def segment(x: Tensor) -> Tensor:
-        with run:
-            return (x * run.draw(made)).exp()
-
-    with pyro.poutine.block():
-        y = torch.utils.checkpoint.checkpoint(
-            segment, torch.ones(3, requires_grad=True), use_reentrant=False
-        )
-        with pytest.raises(RuntimeError, match=r"'fc\.weight'.*activation checkpointing"):
-            y.sum().backward()
