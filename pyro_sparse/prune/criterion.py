@@ -33,7 +33,13 @@ from pyro.distributions import Delta
 from torch import Tensor
 from torch.distributions import Distribution, LogNormal, Normal
 
-from pyro_sparse.distributions import Gate, LogUniform
+from pyro_sparse.distributions import (
+    EmpiricalNormal,
+    Gate,
+    GroupGaussianMixture,
+    LogUniform,
+    TruncatedLogNormal,
+)
 
 Criterion: TypeAlias = Callable[[Distribution, str, Distribution], Tensor]
 
@@ -155,7 +161,9 @@ def auto() -> Criterion:
     |---|---|---|---|
     | any gate law | any | any | `deterministic_gate()` |
     | normal | gate | any | `log_alpha(0)` |
-    | normal | weight | log-uniform | `log_alpha(3)` |
+    | normal | weight | log-uniform, `EmpiricalNormal` | `log_alpha(3)` |
+    | normal | weight | `GroupGaussianMixture` | `dropout_rate(0.99)` |
+    | `TruncatedLogNormal` | any | any | `snr(1)` |
     | log-normal | any | any | `snr(1)` |
     | delta | any | any | `nonzero()` |
     | any other | | | `nonzero()`: a prior that does not sparsify drops nothing |
@@ -283,6 +291,9 @@ _TABLE: list[tuple[type[Distribution], str | None, type[Distribution], Criterion
     (Gate, None, Distribution, deterministic_gate()),
     (Normal, "gate", Distribution, log_alpha(0.0)),
     (Normal, "weight", LogUniform, log_alpha(3.0)),
+    (Normal, "weight", EmpiricalNormal, log_alpha(3.0)),
+    (Normal, "weight", GroupGaussianMixture, dropout_rate(0.99)),
+    (TruncatedLogNormal, None, Distribution, snr(1.0)),
     (LogNormal, None, Distribution, snr(1.0)),
     (Delta, None, Distribution, nonzero()),
 ]

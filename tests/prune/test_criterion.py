@@ -6,7 +6,15 @@ from pyro.distributions import Bernoulli, Delta, LogNormal, Normal
 from torch import Tensor
 from torch.distributions import Distribution, Gamma
 
-from pyro_sparse.distributions import L0, HardConcrete, LogUniform
+from pyro_sparse.distributions import (
+    L0,
+    EmpiricalNormal,
+    GroupGaussianMixture,
+    HardConcrete,
+    LogUniform,
+    TruncatedLogNormal,
+    TruncatedLogUniform,
+)
 from pyro_sparse.prune import criterion as page
 from pyro_sparse.prune.criterion import (
     auto,
@@ -81,8 +89,16 @@ def test_gate_criteria_keep_all_weights() -> None:
     [
         (gate(-2.4, 0.0), "gate", L0(1.0), [False, True]),
         (normal(2.9, 3.1), "weight", LogUniform(), [True, False]),
+        (normal(2.9, 3.1), "weight", EmpiricalNormal(), [True, False]),
+        (normal(4.5, 4.6), "weight", GroupGaussianMixture(0.5, 1.0, 0.1), [True, False]),
         (normal(2.9, 30.0), "weight", STANDARD, [True, True]),
         (normal(-0.1, 0.1), "gate", LogUniform(), [True, False]),
+        (
+            TruncatedLogNormal(torch.tensor(-2.0), torch.tensor([0.5, 5.0])),
+            "gate",
+            TruncatedLogUniform(),
+            [True, False],
+        ),
         (LogNormal(0.0, torch.tensor([0.8, 0.9])), "gate", Gamma(0.5, 1.0), [True, False]),
         (Delta(torch.tensor([0.0, 1e-9])), "weight", STANDARD, [False, True]),
     ],
