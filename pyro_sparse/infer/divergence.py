@@ -12,8 +12,13 @@ from pyro.distributions import Delta, MaskedDistribution
 from pyro.distributions.util import scale_and_mask
 from pyro.poutine.trace_struct import Trace
 from torch import Tensor
-from torch.distributions import Distribution, Independent
-from torch.distributions.kl import _KL_MEMOIZE, _dispatch_kl
+from torch.distributions import Distribution, Independent, TransformedDistribution
+from torch.distributions.kl import (
+    _KL_MEMOIZE,
+    _dispatch_kl,
+    _kl_expfamily_expfamily,
+    _kl_transformed_transformed,
+)
 
 from pyro_sparse.distributions import EmpiricalNormal
 from pyro_sparse.distributions.gate import has_atoms
@@ -56,7 +61,16 @@ def find_rule(q: Distribution, p: Distribution) -> Rule | None:
     if types not in _KL_MEMOIZE:
         _KL_MEMOIZE[types] = _dispatch_kl(*types)
     rule = _KL_MEMOIZE[types]
-    return None if rule is NotImplemented else rule
+    return None if rule is NotImplemented or not _covers(rule, q, p) else rule
+
+
+def _covers(rule: Rule, q: Distribution, p: Distribution) -> bool:
+    """Whether a rule that torch has for whole families of laws knows this pair of them."""
+    if rule is _kl_transformed_transformed:
+        assert isinstance(q, TransformedDistribution) and isinstance(p, TransformedDistribution)
+        same = q.transforms == p.transforms and q.event_shape == p.event_shape
+        return same and find_rule(q.base_dist, p.base_dist) is not None
+    return rule is not _kl_expfamily_expfamily or type(q) is type(p)
 
 
 def site_divergence(name: str, guide: Site, model: Site, guide_trace: Trace) -> SiteDivergence:
