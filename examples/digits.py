@@ -25,7 +25,7 @@ from examples.training import BATCH, descend
 from models.lenet import mlp
 from pyro_sparse.distributions import L0, LogUniform
 from pyro_sparse.guides import AutoSparse
-from pyro_sparse.infer import TraceSparse_ELBO, predict
+from pyro_sparse.infer import Classification, TraceSparse_ELBO, predict
 from pyro_sparse.inspect import calibration_scores, report, save_arviz, to_arviz
 from pyro_sparse.nn import Classifier, bayesianize
 from pyro_sparse.prune import compact, count, freeze, save
@@ -71,11 +71,10 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class Trained:
-    """What training one method left."""
+    """What training one method left: a plain network, and the program it came from, if any."""
 
     frozen: nn.Module
-    model: nn.Module | None
-    guide: AutoSparse | None
+    program: tuple[Classifier, AutoSparse] | None
     history: dict[str, list[float]]
 
 
@@ -90,7 +89,7 @@ def train(recipe: Recipe, data: Data, epochs: int) -> Trained:
             lambda: {"error": error(net, data)},
             recipe.title,
         )
-        return Trained(net, None, None, history)
+        return Trained(net, None, history)
 
     total = epochs * len(data.x.split(BATCH))
     start, end = (share * total for share in recipe.warm_up)
@@ -106,7 +105,7 @@ def train(recipe: Recipe, data: Data, epochs: int) -> Trained:
         return {"error": error(smaller, data), "KL": kl, "alive": alive}
 
     history = descend(bound, lambda x, y: bound(x, y) / len(data.x), *settings, look, recipe.title)
-    return Trained(freeze(model, guide), model, guide, history)
+    return Trained(freeze(model, guide), (model, guide), history)
 
 
 @torch.no_grad()
@@ -125,8 +124,10 @@ def assess(name: str, trained: Trained, data: Data, out: Path) -> dict[str, Any]
     with torch.no_grad():
         whole, less = trained.frozen(data.x_test), smaller(data.x_test)
         probs = whole.softmax(-1)
-    if trained.model is not None:
-        probs = predict(trained.model, trained.guide, data.x_test, num_samples=50).probs
+    if trained.program is not None:
+        prediction = predict(*trained.program, data.x_test, num_samples=50)
+        assert isinstance(prediction, Classification)
+        probs = prediction.probs
 
     save(out / f"{name}.safetensors", smaller)
     dense, sparse = (count(net, data.x[:1]) for net in (mlp(64, 300, 100, 10), smaller))
@@ -168,14 +169,14 @@ def main() -> None:
     print(LEGEND)
     draw_architectures({r["method"]: r["architecture"] for r in rows}, args.out)
     for name, trained in results.items():
-        if trained.guide is not None:
+        if trained.program is not None:
             print(f"\n{RECIPES[name].title}")
-            print(report(trained.model, trained.guide, data.x[:2]))
-            draw_training(trained.guide, trained.history, (8, 8), args.out / f"{name}.png")
+            print(report(*trained.program, data.x[:2]))
+            draw_training(trained.program[1], trained.history, (8, 8), args.out / f"{name}.png")
 
     gated = results.get("l0")
-    if gated is not None:
-        inference = to_arviz(gated.model, gated.guide, data.x_test, data.y_test)
+    if gated is not None and gated.program is not None:
+        inference = to_arviz(*gated.program, data.x_test, data.y_test)
         save_arviz(inference, args.out / "posterior.nc", overwrite=True)
 
     (args.out / "results.json").write_text(json.dumps({"seed": args.seed, "rows": rows}, indent=2))

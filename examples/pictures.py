@@ -54,6 +54,7 @@ def draw_architectures(architectures: Mapping[str, str], out: Path) -> None:
         out: The folder the picture goes to.
     """
     widths = {name: [int(units) for units in a.split("-")] for name, a in architectures.items()}
-    axes = plots.architecture_bars(widths)
-    axes.figure.savefig(out / "architectures.png", dpi=110, bbox_inches="tight")
-    plt.close(axes.figure)
+    figure, axes = plt.subplots(figsize=(6.4, 4.8))
+    plots.architecture_bars(widths, ax=axes)
+    figure.savefig(out / "architectures.png", dpi=110, bbox_inches="tight")
+    plt.close(figure)

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from pyro.distributions import Categorical, Normal
 from pyro.infer import TraceMeanField_ELBO
+from pyro.optim import PyroOptim
 from torch import Tensor, nn
 
 from examples.benchmarks.timing import interleaved, machine
@@ -71,9 +72,8 @@ def sampled(net: nn.Sequential) -> tuple[Callable, Callable]:
 
     def guide(x: Tensor, y: Tensor) -> None:
         for i, layer in enumerate(layers):
-            loc = pyro.param(f"loc{i}", lambda layer=layer: layer.weight.detach().clone())
-            spread = torch.full_like(layer.weight, -9.0)
-            log_variance = pyro.param(f"log_variance{i}", lambda spread=spread: spread)
+            loc = pyro.param(f"loc{i}", layer.weight.detach())
+            log_variance = pyro.param(f"log_variance{i}", torch.full_like(loc, -9.0))
             pyro.sample(f"w{i}", Normal(loc, (log_variance / 2).exp()).to_event(2))
 
     return model, guide
@@ -104,7 +104,9 @@ def contenders(batch: int, width: int, device: str) -> dict[str, Callable[[], An
         loss = functools.partial(wrap(hand), x, y)
         found[name] = step_of(loss, hand.parameters())
 
-    svi = pyro.infer.SVI(*sampled(net), pyro.optim.Adam({"lr": 1e-4}), TraceMeanField_ELBO())
+    svi = pyro.infer.SVI(
+        *sampled(net), PyroOptim(torch.optim.Adam, {"lr": 1e-4}), TraceMeanField_ELBO()
+    )
     found["Pyro mean field"] = lambda: svi.step(x, y)
 
     for name, options in (

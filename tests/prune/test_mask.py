@@ -19,11 +19,11 @@ NET = nn.Linear(3, 2)
 
 def test_each_site_by_the_rule_of_its_paper() -> None:
     guide = AutoSparse(bayesianize(NET, weight=LogUniform(), gate=L0(1.0)))
-    weight, gate = guide.get_submodule("sites.weight"), guide.get_submodule("sites.gate")
+    trained = dict(guide.named_parameters())
     with torch.no_grad():
-        weight.loc.copy_(torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.1, 0.0]]))
-        weight.log_variance.fill_(0.0)
-        gate.base__logits.copy_(torch.tensor([-3.0, 0.0, 3.0]))
+        trained["sites.weight.loc"].copy_(torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.1, 0.0]]))
+        trained["sites.weight.log_variance"].fill_(0.0)
+        trained["sites.gate.base__logits"].copy_(torch.tensor([-3.0, 0.0, 3.0]))
 
     kept = masks(guide)
     assert kept["weight"].tolist() == [[True, True, True], [True, False, False]]
