@@ -152,9 +152,9 @@ def train(epochs: int, seed: int, price: float) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--price", type=float, default=0.1, help="nats for each weight of a gate")
+    parser.add_argument("--price", type=float, default=0.03, help="nats for each weight of a gate")
     parser.add_argument("--out", type=Path, default=Path("runs/own_distribution"))
     parser.add_argument("--smoke", action="store_true", help="tiny and short, to see that it runs")
     args = parser.parse_args()
