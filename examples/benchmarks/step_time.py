@@ -126,19 +126,23 @@ def main() -> None:
     parser.add_argument("--width", type=int, nargs="+", default=[300])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--only", nargs="+", help="some of the contenders, by name")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=Path("runs/step_time"))
     parser.add_argument("--smoke", action="store_true", help="tiny and short, to see that it runs")
     args = parser.parse_args()
     if args.smoke:
         args.batch, args.width, args.rounds, args.steps = [8], [30], 1, 1
+        args.only = ["hand, eager", "Pyro mean field", "ours, eager"]
 
     rows = []
     for batch in args.batch:
         for width in args.width:
             torch._dynamo.reset()
-            times = interleaved(contenders(batch, width, args.device), args.rounds, args.steps)
-            base = times["hand, compiled"]
+            chosen = contenders(batch, width, args.device)
+            chosen = {name: step for name, step in chosen.items() if name in (args.only or chosen)}
+            times = interleaved(chosen, args.rounds, args.steps)
+            base = times.get("hand, compiled", times[next(iter(times))])
             ratios = {f"{name} (ratio)": ms / base for name, ms in times.items()}
             rows.append({"batch": batch, "width": width, **times, **ratios})
             print(
