@@ -20,6 +20,7 @@ __all__ = [
     "resolve",
     "save",
     "snr",
+    "to_sparse",
 ]
 
 from pyro_sparse.prune.compact import compact
@@ -39,5 +40,6 @@ from pyro_sparse.prune.criterion import (
     snr,
 )
 from pyro_sparse.prune.freeze import freeze
+from pyro_sparse.prune.layout import to_sparse
 from pyro_sparse.prune.mask import masks
 from pyro_sparse.prune.storage import load, save
