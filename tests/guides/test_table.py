@@ -86,8 +86,8 @@ def test_families_follow_prior_and_role(prior: Any, role: str, kind: type, local
     if local:
         assert law.role == role
     inner: Any = peel(law)
-    assert type(inner) is kind
     assert inner.batch_shape == (3, 4)
+    assert type(inner) is kind
 
 
 @pytest.mark.parametrize("prior", [L2(1.0), dist.Laplace(0.0, 1.0)])
