@@ -16,6 +16,11 @@ EXAMPLES = {
     "digits": ["posterior.nc", "*.png"],
     "benchmarks.step_time": ["step_time.json"],
     "benchmarks.gate_sampling": ["gate_sampling.json"],
+    "own_distribution": ["own_distribution.json"],
+    "studies.gradient_variance": ["gradient_variance.png", "gradient_variance.json"],
+    "studies.hard_concrete": ["hard_concrete.png"],
+    "studies.log_uniform_kl": ["log_uniform_kl.png", "log_uniform_kl.json"],
+    "studies.mixture_gates": ["mixture_gates.png"],
 }
 
 LONGEST = 200
