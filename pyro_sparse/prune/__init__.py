@@ -6,6 +6,7 @@ __all__ = [
     "auto",
     "by_role",
     "compact",
+    "compression",
     "count",
     "deterministic_gate",
     "dropout_rate",
@@ -42,4 +43,5 @@ from pyro_sparse.prune.criterion import (
 from pyro_sparse.prune.freeze import freeze
 from pyro_sparse.prune.layout import to_sparse
 from pyro_sparse.prune.mask import masks
+from pyro_sparse.prune.precision import compression
 from pyro_sparse.prune.storage import load, save
