@@ -61,11 +61,11 @@ def test_a_pair_without_a_rule_is_estimated_from_a_number() -> None:
         law = TransformedDistribution(Normal(torch.zeros(2), 0.1), [ExpTransform()])
         pyro.sample("s", Local(law).to_event(1))
 
-    _, parts = evaluate(1.0, positive, log_normal, (), {}, num_particles=4000)
+    _, parts = evaluate(1.0, positive, log_normal, (), {}, num_particles=500)
     expected = pyro.distributions.LogNormal(torch.zeros(2), 0.1)
     kl = torch.distributions.kl_divergence(expected, Gamma(torch.full((2,), 3.0), 1.0)).sum()
     assert not parts.analytic["s"]
-    assert parts.kl["s"].item() == pytest.approx(kl.item(), abs=0.05)
+    assert parts.kl["s"].item() == pytest.approx(kl.item(), abs=0.1)
     assert parts.noise["s"] == "global"
 
 
