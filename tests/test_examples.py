@@ -16,6 +16,7 @@ EXAMPLES = {
     "digits": ["posterior.nc", "*.png"],
     "benchmarks.step_time": ["step_time.json"],
     "benchmarks.gate_sampling": ["gate_sampling.json"],
+    "benchmarks.compact_latency": ["compact_latency.json"],
     "own_distribution": ["own_distribution.json"],
     "studies.gradient_variance": ["gradient_variance.png", "gradient_variance.json"],
     "studies.hard_concrete": ["hard_concrete.png"],
