@@ -10,12 +10,12 @@ from torch import Tensor, fx
 
 from pyro_sparse.prune.facts import Facts
 from pyro_sparse.prune.plan import Plan
-from pyro_sparse.prune.rules.rule import Rule
+from pyro_sparse.prune.rules.rule import Through
 from pyro_sparse.prune.trace import Trace, argument
 from pyro_sparse.prune.units import Units
 
 
-class Concat(Rule):
+class Concat(Through):
     """Joins along the axis of the units; an operand of which nothing is left is dropped.
 
     Along any other axis all operands must agree on their units, which then share one fate.
@@ -35,20 +35,18 @@ class Concat(Rule):
 
         return self._side_by_side(facts)
 
-    def backward(self, facts: Facts) -> None:
-        units = facts.units.get(self.node)
+    def origin(self, facts: Facts) -> dict[fx.Node, Tensor]:
+        count = len(facts.units[self.node])
+        if not self._bounds:
+            return dict.fromkeys(self.operands, torch.arange(count))
 
-        for number, operand in enumerate(self.operands):
-            if units is None:
-                needed = None
-            elif not self._bounds:
-                needed = facts.need(self.node) & ~units.constant
-            elif facts.on_axis(operand, self.axis):
-                needed = facts.need(self.node)[slice(*self._bounds[number])]
-            else:
-                needed = None
+        found: dict[fx.Node, Tensor] = {}
+        for operand, (start, end) in zip(self.operands, self._bounds, strict=True):
+            if facts.on_axis(operand, self.axis):
+                index = found.setdefault(operand, torch.full((count,), -1))
+                index[start:end] = torch.arange(end - start)
 
-            facts.demand(operand, needed, by=self.node)
+        return found
 
     def sources(self, facts: Facts) -> list[fx.Node]:
         return [self.operands[position] for position in self._left(facts)]

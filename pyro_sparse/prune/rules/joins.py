@@ -8,22 +8,16 @@ from torch import Tensor, fx
 
 from pyro_sparse.prune.facts import Facts
 from pyro_sparse.prune.plan import Cut, Plan
-from pyro_sparse.prune.rules.rule import Rule
+from pyro_sparse.prune.rules.rule import Input, Through
 from pyro_sparse.prune.trace import Trace
 from pyro_sparse.prune.units import Units
 
 
-class Attribute(Rule):
+class Attribute(Input):
     """A parameter or buffer that the network reads by itself.
 
     Its units are those of the tensor it is joined with; until then it is whole.
     """
-
-    def forward(self, facts: Facts) -> Units | None:
-        return None
-
-    def backward(self, facts: Facts) -> None:
-        pass
 
     def rewrite(self, facts: Facts, plan: Plan) -> dict[str, Tensor]:
         if self.node not in facts.units or facts.present(self.node).all():
@@ -36,7 +30,7 @@ class Attribute(Rule):
         return {path: plan.cuts[path](tensor)}
 
 
-class Join(Rule):
+class Join(Through):
     """An elementwise function of two tensors: a unit of one goes only with that of the other.
 
     An operand that is constant altogether, a dead branch, is replaced by its value, or dropped
@@ -59,13 +53,9 @@ class Join(Rule):
 
         return self._joined(facts)
 
-    def backward(self, facts: Facts) -> None:
-        units = facts.units.get(self.node)
-        needed = None if units is None else facts.need(self.node) & ~units.constant
-
-        for operand in self.sources(facts):
-            aligned = operand in self._aligned
-            facts.demand(operand, needed if aligned else None, by=self.node)
+    def origin(self, facts: Facts) -> dict[fx.Node, Tensor]:
+        every = torch.arange(len(facts.units[self.node]))
+        return dict.fromkeys(self._aligned, every)
 
     def sources(self, facts: Facts) -> list[fx.Node]:
         return [source for source in self.node.all_input_nodes if source is not self._dead]

@@ -9,12 +9,12 @@ from torch import Tensor, fx, nn
 
 from pyro_sparse.prune.facts import Facts
 from pyro_sparse.prune.plan import Cut, Plan
-from pyro_sparse.prune.rules.rule import Rule
+from pyro_sparse.prune.rules.rule import Through
 from pyro_sparse.prune.trace import Trace
 from pyro_sparse.prune.units import Units
 
 
-class PerUnit(Rule):
+class PerUnit(Through):
     """A layer whose channels, dimension 1, do not mix.
 
     Args:
@@ -53,10 +53,8 @@ class PerUnit(Rule):
         """The result for a constant input of each unit, `(n,)`."""
         raise NotImplementedError
 
-    def backward(self, facts: Facts) -> None:
-        units = facts.units.get(self.node)
-        needed = None if units is None else facts.need(self.node) & ~units.constant
-        facts.demand(self.source, needed, by=self.node)
+    def origin(self, facts: Facts) -> dict[fx.Node, Tensor]:
+        return {self.source: torch.arange(len(facts.units[self.node]))}
 
     def rewrite(self, facts: Facts, plan: Plan) -> dict[str, Any]:
         if self.node not in facts.units or (present := facts.present(self.node)).all():

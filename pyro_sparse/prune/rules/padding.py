@@ -9,12 +9,12 @@ from torch import Tensor, fx
 
 from pyro_sparse.prune.facts import Facts
 from pyro_sparse.prune.plan import Plan
-from pyro_sparse.prune.rules.rule import Rule
+from pyro_sparse.prune.rules.rule import Through
 from pyro_sparse.prune.trace import Trace, argument
 from pyro_sparse.prune.units import Units
 
 
-class ChannelPadding(Rule):
+class ChannelPadding(Through):
     """Puts constant units before and after those there are: `F.pad(x, (0, 0, 0, 0, 8, 8))`."""
 
     def __init__(self, node: fx.Node, trace: Trace) -> None:
@@ -42,10 +42,10 @@ class ChannelPadding(Rule):
         padded = Units.varying(self.axis, labels)
         return padded.with_values(around(units.constant, True), around(units.value, value))
 
-    def backward(self, facts: Facts) -> None:
-        units = facts.units.get(self.node)
-        needed = None if units is None else (facts.need(self.node) & ~units.constant)[self._inner]
-        facts.demand(self.source, needed, by=self.node)
+    def origin(self, facts: Facts) -> dict[fx.Node, Tensor]:
+        index = torch.full((len(facts.units[self.node]),), -1)
+        index[self._inner] = torch.arange(self._inner.stop - self._inner.start)
+        return {self.source: index}
 
     def rewrite(self, facts: Facts, plan: Plan) -> dict[str, Any]:
         if self.node not in facts.units:

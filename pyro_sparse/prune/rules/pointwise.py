@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, fx
 
 from pyro_sparse.prune.facts import Facts
-from pyro_sparse.prune.rules.rule import Rule
+from pyro_sparse.prune.rules.rule import Through
 from pyro_sparse.prune.trace import argument
 from pyro_sparse.prune.units import Units
 
 REDUCTIONS = {"mean", "amax", "amin", "sum"}
 
 
-class Pointwise(Rule):
+class Pointwise(Through):
     """A function of single numbers: a constant stays a constant."""
 
     @property
@@ -28,12 +28,8 @@ class Pointwise(Rule):
         value = self.trace.run(self.node, {self.source: units.value})
         return units.with_values(units.constant, value)
 
-    def backward(self, facts: Facts) -> None:
-        needed = None
-        if self.node in facts.units:
-            needed = facts.need(self.node) & ~facts.units[self.node].constant
-
-        facts.demand(self.source, needed, by=self.node)
+    def origin(self, facts: Facts) -> dict[fx.Node, Tensor]:
+        return {self.source: torch.arange(len(facts.units[self.node]))}
 
 
 class Spatial(Pointwise):
@@ -58,12 +54,6 @@ class Spatial(Pointwise):
             values = torch.where(values == 0, values, torch.nan)
 
         return units.with_values(units.constant & _uniform(values), values[:, 0], axis)
-
-    def backward(self, facts: Facts) -> None:
-        if self.node in facts.units:
-            super().backward(facts)
-        else:
-            facts.demand(self.source, None, by=self.node)
 
     def _axis(self, axis: int) -> int | None:
         """Where the units are afterwards; None if the operation mixes them."""

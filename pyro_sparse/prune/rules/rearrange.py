@@ -9,12 +9,12 @@ from torch import Tensor, fx
 
 from pyro_sparse.prune.facts import Facts
 from pyro_sparse.prune.plan import Plan
-from pyro_sparse.prune.rules.rule import Rule
+from pyro_sparse.prune.rules.rule import Through
 from pyro_sparse.prune.trace import argument
 from pyro_sparse.prune.units import Units
 
 
-class Rearrange(Rule):
+class Rearrange(Through):
     """Follows the units by moving their numbers 0, 1, 2 ... the same way.
 
     The result has units if they lie along one of its axes, as after flattening channels and
@@ -43,14 +43,9 @@ class Rearrange(Rule):
         axis, self._positions = found
         return units.take(self._positions, axis)
 
-    def backward(self, facts: Facts) -> None:
-        if self._positions is None:
-            facts.demand(self.source, None, by=self.node)
-            return
-
-        needed = torch.zeros(len(facts.units[self.source]), dtype=torch.bool)
-        needed[self._positions[facts.need(self.node)]] = True
-        facts.demand(self.source, needed, by=self.node)
+    def origin(self, facts: Facts) -> dict[fx.Node, Tensor]:
+        assert self._positions is not None
+        return {self.source: self._positions}
 
     def _may_lose(self, axis: int) -> bool:
         """Whether the axis of the units may be cut up, or go once a single unit is left."""

@@ -1,11 +1,12 @@
 """What compaction must know about an operation."""
 
-__all__ = ["Input", "Opaque", "Rule"]
+__all__ = ["Input", "Opaque", "Rule", "Through"]
 
 from abc import ABC, abstractmethod
 from typing import Any
 
-from torch import fx
+import torch
+from torch import Tensor, fx
 
 from pyro_sparse.prune.facts import Facts
 from pyro_sparse.prune.plan import Plan
@@ -43,6 +44,32 @@ class Rule(ABC):
     def rewrite(self, facts: Facts, plan: Plan) -> dict[str, Any]:
         """Writes down what changes; returns new values of parameters and buffers by path."""
         return {}
+
+
+class Through(Rule):
+    """An operation that units pass through, without meeting any others but of their class."""
+
+    @abstractmethod
+    def origin(self, facts: Facts) -> dict[fx.Node, Tensor]:
+        """Which unit of each operand a unit of the result comes from; -1 for none, `(n,)`.
+
+        Asked only if the result has units. Operands that are not named are needed as a whole.
+        """
+
+    def backward(self, facts: Facts) -> None:
+        units = facts.units.get(self.node)
+        origin = {} if units is None else self.origin(facts)
+        needed = None if units is None else facts.need(self.node) & ~units.constant
+
+        for source in self.sources(facts):
+            if source not in origin or needed is None:
+                facts.demand(source, None, by=self.node)
+                continue
+
+            index = origin[source]
+            mask = torch.zeros(len(facts.units[source]), dtype=torch.bool)
+            mask[index[needed & (index >= 0)]] = True
+            facts.demand(source, mask, by=self.node)
 
 
 class Input(Rule):
