@@ -3,10 +3,12 @@
 __all__ = [
     "Shape",
     "broadcast",
+    "check_sample",
     "is_tracing",
     "logits_from",
     "require",
     "require_methods",
+    "settle",
     "together",
     "validates",
 ]
@@ -37,6 +39,23 @@ def validates(validate_args: bool | None) -> bool:
     """
     asked = Distribution._validate_args if validate_args is None else validate_args
     return asked and not is_tracing()
+
+
+def settle(law: Distribution, validate_args: bool | None) -> None:
+    """Decides whether a law that has checked its parameters checks samples too.
+
+    With `None` it follows the process-wide default, also when that changes.
+    """
+    if validate_args is not None:
+        law._validate_args = validate_args
+    elif "_validate_args" in vars(law):
+        del law._validate_args
+
+
+def check_sample(law: Distribution, value: Tensor) -> None:
+    """Raises unless `value` lies in the support of a law that checks samples."""
+    if law._validate_args and not is_tracing():
+        law._validate_sample(value)
 
 
 def require(valid: Tensor | bool, value: object, rule: str, remedy: str) -> None:

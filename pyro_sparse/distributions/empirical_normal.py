@@ -11,7 +11,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from pyro_sparse.distributions.checks import Shape, require
+from pyro_sparse.distributions.checks import Shape, check_sample, require
 
 
 class EmpiricalNormal(TorchDistribution):
@@ -103,8 +103,7 @@ class EmpiricalNormal(TorchDistribution):
         )
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
+        check_sample(self, value)
 
         square = value.expand(torch.broadcast_shapes(value.shape, self.batch_shape)).square()
         variance = self.best_variance(square).clamp(min=torch.finfo(value.dtype).tiny)

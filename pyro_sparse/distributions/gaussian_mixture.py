@@ -11,7 +11,15 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.special import ndtr
 
-from pyro_sparse.distributions.checks import Shape, broadcast, require, together, validates
+from pyro_sparse.distributions.checks import (
+    Shape,
+    broadcast,
+    check_sample,
+    require,
+    settle,
+    together,
+    validates,
+)
 
 PROB_FLOOR = 1e-6
 VARIANCE_FLOOR = 1e-12
@@ -70,7 +78,7 @@ class GroupGaussianMixture(TorchDistribution):
 
         shapes = {name: getattr(self, name).shape for name in self.arg_constraints}
         super().__init__(broadcast("GroupGaussianMixture", shapes), validate_args=False)
-        self._validate_args = type(self)._validate_args if validate_args is None else validate_args
+        settle(self, validate_args)
 
     def expand(self, batch_shape: Shape, _instance: object = None) -> "GroupGaussianMixture":
         new = self._get_checked_instance(GroupGaussianMixture, _instance)
@@ -103,8 +111,7 @@ class GroupGaussianMixture(TorchDistribution):
             return noise * torch.where(first, self.scale1, self.scale2)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
+        check_sample(self, value)
 
         log_prob = self.log_prob_of_square(value.square())
         return log_prob.expand(torch.broadcast_shapes(log_prob.shape, self.batch_shape))

@@ -11,7 +11,14 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from pyro_sparse.distributions.checks import Shape, broadcast, logits_from, require, validates
+from pyro_sparse.distributions.checks import (
+    Shape,
+    broadcast,
+    logits_from,
+    require,
+    settle,
+    validates,
+)
 from pyro_sparse.distributions.rectified import Rectified
 
 
@@ -159,7 +166,7 @@ class HardConcrete(Rectified):
 
         base = StretchedConcrete(temperature, logits, low, high, validate_args=False)
         super().__init__(base, validate_args=False)
-        self._validate_args = type(self)._validate_args if validate_args is None else validate_args
+        settle(self, validate_args)
 
     def __repr__(self) -> str:
         return repr(self.base).replace("StretchedConcrete", "HardConcrete")

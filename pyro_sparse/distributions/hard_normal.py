@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.special import log_ndtr, ndtr
 
-from pyro_sparse.distributions.checks import Shape, broadcast, require, together, validates
+from pyro_sparse.distributions.checks import Shape, broadcast, require, settle, together, validates
 from pyro_sparse.distributions.implicit import stop
 from pyro_sparse.distributions.rectified import Rectified
 
@@ -60,7 +60,7 @@ class HardNormal(Rectified):
             _check(loc, scale)
 
         super().__init__(Normal(loc, scale, validate_args=False), validate_args=False)
-        self._validate_args = type(self)._validate_args if validate_args is None else validate_args
+        settle(self, validate_args)
 
     def __repr__(self) -> str:
         return repr(self.base).replace("Normal", "HardNormal")

@@ -15,8 +15,10 @@ from torch.distributions import Distribution, constraints
 from pyro_sparse.distributions.checks import (
     Shape,
     broadcast,
+    check_sample,
     logits_from,
     require_methods,
+    settle,
     validates,
 )
 from pyro_sparse.distributions.gate import Gate
@@ -87,7 +89,7 @@ class MixtureGate(Gate):
 
         shapes = {"logits": self.logits.shape, "off": off.batch_shape, "on": self.on.batch_shape}
         super().__init__(broadcast("MixtureGate", shapes), validate_args=False)
-        self._validate_args = type(self)._validate_args if validate_args is None else validate_args
+        settle(self, validate_args)
 
     def __repr__(self) -> str:
         on = "" if self._on is None else f", on: {self._on}"
@@ -156,8 +158,7 @@ class MixtureGate(Gate):
         return implicit(root, self.cdf(root) - value, self.log_prob(root))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
+        check_sample(self, value)
 
         # A draw that has rounded to an end counts as the nearest number inside, since a
         # component may have an infinite density there.

@@ -10,7 +10,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from pyro_sparse.distributions.checks import Shape, require, together, validates
+from pyro_sparse.distributions.checks import Shape, require, settle, together, validates
 
 
 class Penalty(TorchDistribution):
@@ -42,7 +42,7 @@ class Penalty(TorchDistribution):
             _check(type(self).__name__, self.penalty)
 
         super().__init__(self.penalty.shape, validate_args=False)
-        self._validate_args = type(self)._validate_args if validate_args is None else validate_args
+        settle(self, validate_args)
 
     def expand(self, batch_shape: Shape, _instance: object = None) -> Self:
         new = self._get_checked_instance(Penalty, _instance)

@@ -9,7 +9,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from pyro_sparse.distributions.checks import require, together, validates
+from pyro_sparse.distributions.checks import require, settle, together, validates
 from pyro_sparse.distributions.smoothing import Reflection, Smoothing
 
 
@@ -47,7 +47,7 @@ class PowerFunction(Smoothing):
             )
 
         super().__init__(self.beta.shape, validate_args=False)
-        self._validate_args = type(self)._validate_args if validate_args is None else validate_args
+        settle(self, validate_args)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return torch.xlogy(1 / self.beta - 1, value) - self.beta.log()

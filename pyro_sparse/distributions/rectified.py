@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from pyro_sparse.distributions.checks import Shape, require, require_methods, validates
+from pyro_sparse.distributions.checks import (
+    Shape,
+    check_sample,
+    require,
+    require_methods,
+    settle,
+    validates,
+)
 from pyro_sparse.distributions.gate import Gate, has_atoms
 from pyro_sparse.special import gauss_legendre
 
@@ -61,6 +68,8 @@ class Rectified(Gate):
         batch_shape = torch.Size(batch_shape)
 
         new.base = self.base.expand(batch_shape)
+        # A law of torch's fixes its own checks here; the base follows the process as before.
+        settle(new.base, vars(self.base).get("_validate_args"))
 
         super(Rectified, new).__init__(batch_shape, validate_args=False)
         new._validate_args = self._validate_args
@@ -106,8 +115,7 @@ class Rectified(Gate):
         return 1 - self.base.cdf(value)
 
     def cdf(self, value: Tensor) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
+        check_sample(self, value)
 
         inside = self.base.cdf(value.clamp(0, 1))
         return torch.where(value >= 1, torch.ones_like(inside), inside)
@@ -117,8 +125,7 @@ class Rectified(Gate):
         return self.base.icdf(value).clamp(0, 1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
+        check_sample(self, value)
 
         inside = (value > 0) & (value < 1)
         # The density is never asked at an atom: its gradient there would leak through `where`.

@@ -10,7 +10,15 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from pyro_sparse.distributions.checks import Shape, broadcast, require, together, validates
+from pyro_sparse.distributions.checks import (
+    Shape,
+    broadcast,
+    check_sample,
+    require,
+    settle,
+    together,
+    validates,
+)
 from pyro_sparse.distributions.implicit import attach, stop
 from pyro_sparse.special import log_ndtr_difference, log_ndtr_tail, ndtri_between
 
@@ -71,7 +79,7 @@ class TruncatedLogNormal(TorchDistribution):
 
         shapes = {"loc": self.loc.shape, "scale": self.scale.shape}
         super().__init__(broadcast("TruncatedLogNormal", shapes), validate_args=False)
-        self._validate_args = type(self)._validate_args if validate_args is None else validate_args
+        settle(self, validate_args)
 
     @constraints.dependent_property(is_discrete=False, event_dim=0)
     def support(self) -> constraints.Constraint:
@@ -90,8 +98,7 @@ class TruncatedLogNormal(TorchDistribution):
         return new
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
+        check_sample(self, value)
 
         low, high = self._ends()
         logarithm = value.double().log()

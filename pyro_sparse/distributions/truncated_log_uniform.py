@@ -10,7 +10,7 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from pyro_sparse.distributions.checks import Shape, require
+from pyro_sparse.distributions.checks import Shape, check_sample, require
 
 
 class TruncatedLogUniform(TorchDistribution):
@@ -69,8 +69,7 @@ class TruncatedLogUniform(TorchDistribution):
         return new
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
+        check_sample(self, value)
 
         value = value.expand(torch.broadcast_shapes(value.shape, self.batch_shape))
         return -value.log() - math.log(self.high - self.low)

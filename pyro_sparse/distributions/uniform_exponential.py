@@ -9,7 +9,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from pyro_sparse.distributions.checks import broadcast, require, together, validates
+from pyro_sparse.distributions.checks import broadcast, require, settle, together, validates
 from pyro_sparse.distributions.smoothing import Reflection, Smoothing
 from pyro_sparse.distributions.truncated_exponential import TruncatedExponential
 
@@ -64,7 +64,7 @@ class UniformExponential(Smoothing):
 
         shapes = {"rate": self.rate.shape, "uniform": self.uniform.shape}
         super().__init__(broadcast("UniformExponential", shapes), validate_args=False)
-        self._validate_args = type(self)._validate_args if validate_args is None else validate_args
+        settle(self, validate_args)
 
     def log_prob(self, value: Tensor) -> Tensor:
         peak = TruncatedExponential(self.rate, validate_args=False).log_prob(value)

@@ -5,6 +5,7 @@ from pyro.distributions import Normal, VonMises
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from pyro_sparse.distributions import HardConcrete
 from pyro_sparse.distributions.checks import (
     broadcast,
     is_tracing,
@@ -64,3 +65,23 @@ def test_validation_follows_the_process_and_stops_while_tracing() -> None:
     with pyro.validation_enabled(False):
         assert not validates(None)
         assert validates(True)
+
+
+def test_laws_follow_the_default_unless_told_otherwise() -> None:
+    gate, strict = HardConcrete(logits=0.0), HardConcrete(logits=0.0, validate_args=True)
+    outside = torch.tensor(2.0)
+
+    with pyro.validation_enabled(False):
+        gate.log_prob(outside)
+        with pytest.raises(ValueError, match="support"):
+            strict.log_prob(outside)
+    with pytest.raises(ValueError, match="support"):
+        gate.log_prob(outside)
+
+
+def test_samples_are_not_looked_at_while_tracing() -> None:
+    gate = HardConcrete(logits=torch.zeros(2), validate_args=True)
+    graph = make_fx(lambda value: gate.log_prob(value))(torch.tensor([0.2, 0.7]))
+
+    value = torch.tensor([0.3, 1.0])
+    torch.testing.assert_close(graph(value), gate.log_prob(value))

@@ -1,3 +1,4 @@
+import pyro
 import pytest
 import torch
 from pyro.distributions import Gumbel, MultivariateNormal, Normal, VonMises
@@ -48,6 +49,11 @@ def test_any_law_with_a_cdf() -> None:
 def test_density_outside_the_interval_is_refused(gate: Rectified) -> None:
     with pytest.raises(ValueError, match="support"):
         gate.log_prob(torch.tensor(1.5))
+
+
+def test_expanded_base_follows_the_default(gate: Rectified) -> None:
+    with pyro.validation_enabled(False):
+        gate.expand((3, 2)).base.log_prob(torch.tensor(float("nan")))
 
 
 def test_gradient_of_the_density_does_not_leak_into_the_atoms() -> None:
