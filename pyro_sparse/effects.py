@@ -57,7 +57,7 @@ def emit_parameters(parameters: Iterable[tuple[str, Tensor]]) -> None:
 
     `pyro.infer.SVI` finds the parameters it trains by listening to such messages, and Pyro's
     optimisers ask the parameter store for their names. The module stays the only owner: the
-    store learns the names and not the values, so that two networks with the same names do not
+    store learns the names and not the values, and keeps neither alive, so that two networks with the same names do not
     overwrite each other. Where both run in one program, the second gets another name.
 
     Args:
@@ -67,15 +67,31 @@ def emit_parameters(parameters: Iterable[tuple[str, Tensor]]) -> None:
     if not am_i_wrapped():
         return
 
-    names = get_param_store()._param_to_name
+    names: Any = get_param_store()._param_to_name
     for wanted, parameter in parameters:
         name = _free_name(wanted, parameter)
-        names[parameter] = name
+        names[_Weakly(parameter, names)] = name
         value = parameter.detach()
         value.unconstrained = weakref.ref(parameter)  # type: ignore[attr-defined]
         effectful(lambda *_, _value=value, **__: _value, type="param")(
             name, parameter, constraint=constraints.real, event_dim=None, name=name
         )
+
+
+class _Weakly:
+    """A key that stands for a parameter in a dictionary, without keeping it alive."""
+
+    def __init__(self, parameter: Tensor, names: dict[Any, str]) -> None:
+        self._hash = hash(parameter)
+        self._parameter = weakref.ref(parameter, lambda _: names.pop(self, None))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, _Weakly):
+            return self is other or self._parameter() is other._parameter() is not None
+        return self._parameter() is other
 
 
 def _free_name(wanted: str, parameter: Tensor) -> str:
