@@ -57,8 +57,9 @@ def emit_parameters(parameters: Iterable[tuple[str, Tensor]]) -> None:
 
     `pyro.infer.SVI` finds the parameters it trains by listening to such messages, and Pyro's
     optimisers ask the parameter store for their names. The module stays the only owner: the
-    store learns the names and not the values, and keeps neither alive, so that two networks with the same names do not
-    overwrite each other. Where both run in one program, the second gets another name.
+    store learns the names and not the values, and keeps nothing alive, so that two networks with
+    the same names do not overwrite each other. Where both run in one program, the second gets
+    another name.
 
     Args:
         parameters: Names and parameters.
