@@ -51,7 +51,7 @@ IMPROPER = {
     )
 }
 NO_PARAMETERS = dict.fromkeys(
-    ("precision", "gradients", "samples_carry_gradients"), "the law has no parameters"
+    ("precision", "device", "gradients", "samples_carry_gradients"), "the law has no parameters"
 )
 
 
@@ -123,7 +123,8 @@ class Ramp(TorchDistribution):
         return Ramp(self.k.expand(batch_shape))
 
     def sample(self, sample_shape: Shape = ()) -> Tensor:
-        u = torch.rand(self._extended_shape(torch.Size(sample_shape)), dtype=self.k.dtype)
+        shape = self._extended_shape(torch.Size(sample_shape))
+        u = torch.rand(shape, dtype=self.k.dtype, device=self.k.device)
         return u.pow(1 / self.k)
 
     def log_prob(self, value: Tensor) -> Tensor:

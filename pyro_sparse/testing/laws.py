@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import pyro
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
@@ -65,6 +66,21 @@ def precision(case: LawCase) -> None:
 
     assert found.dtype == torch.float32, f"log_prob is {found.dtype}"
     torch.testing.assert_close(found.double(), double.log_prob(value), rtol=1e-3, atol=1e-3)
+
+
+def device(case: LawCase) -> None:
+    """Draws and densities stay where the parameters are.
+
+    On the meta device, which refuses to mix with tensors from elsewhere, and on a GPU if any.
+    """
+    for place in ("meta", "cuda") if torch.cuda.is_available() else ("meta",):
+        with pyro.validation_enabled(False):  # tensors on the meta device have no values
+            law = case.to(torch.float32, place).law()
+            value = torch.full(law.batch_shape, 0.5, device=place)
+
+            assert law.log_prob(value).device.type == place
+            if "sample_shapes" not in case.skip:
+                assert law.sample((3,)).device.type == place
 
 
 def density_integrates_to_one(case: LawCase) -> None:
@@ -203,6 +219,7 @@ LAW_CHECKS: dict[str, Callable[[LawCase], None]] = {
         sample_shapes,
         pickles,
         precision,
+        device,
         density_integrates_to_one,
         cdf_matches_density,
         icdf_inverts_cdf,

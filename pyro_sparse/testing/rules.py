@@ -104,6 +104,14 @@ def single_precision(case: RuleCase) -> None:
     torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-4)
 
 
+def device(case: RuleCase) -> None:
+    """The divergence stays where the parameters are; on the meta device, and on a GPU if any."""
+    for place in ("meta", "cuda") if torch.cuda.is_available() else ("meta",):
+        with pyro.validation_enabled(False):  # tensors on the meta device have no values
+            q, p = (side.to(torch.float32, place).law() for side in (case.q, case.p))
+            assert kl_divergence(q, p).device.type == place
+
+
 def traceable(case: RuleCase) -> None:
     """The rule can be recorded as a graph, and the graph gives the same numbers."""
     count = len(case.q.parameters)
@@ -142,6 +150,7 @@ RULE_CHECKS: dict[str, Callable[[RuleCase], None]] = {
         elementwise,
         gradients,
         single_precision,
+        device,
         traceable,
     )
 }

@@ -35,6 +35,11 @@ class OtherPrecision(HardConcrete):
         return super().log_prob(value).double()
 
 
+class StaysAtHome(HardConcrete):
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
+        return torch.rand(self._extended_shape(torch.Size(sample_shape)))
+
+
 class HeavyDensity(HardConcrete):
     def log_prob(self, value: Tensor) -> Tensor:
         return super().log_prob(value) + 0.01
@@ -83,6 +88,7 @@ MUTANTS = {
     "sample_shapes": WrongSampleShape,
     "pickles": CannotTravel,
     "precision": OtherPrecision,
+    "device": StaysAtHome,
     "density_integrates_to_one": HeavyDensity,
     "cdf_matches_density": WrongCdf,
     "icdf_inverts_cdf": WrongIcdf,

@@ -47,6 +47,7 @@ MUTANTS: dict[str, Rule] = {
     "elementwise": lambda q, p: right(q, p).mean().expand(q.batch_shape),
     "gradients": stuck,
     "single_precision": lambda q, p: right(q, p).double(),
+    "device": lambda q, p: right(q, p) + torch.zeros(3),
     "traceable": looks_at_a_value,
 }
 
