@@ -35,6 +35,7 @@ def test_subsampled_data_count_for_all() -> None:
     pyro.set_rng_seed(1)
     _, guide_trace = run_pair(model, guide, (), {})
     w = guide_trace.nodes["w"]["value"]
+    assert w is not None
     _, parts = evaluate(1.0, pyro.poutine.condition(model, {"w": w}), lambda: None, (), {})
     expected = 2 * Normal(w.sum(), 1.0).log_prob(Y).sum() + Normal(0.0, 2.0).log_prob(w).sum()
     assert parts.log_likelihood.item() == pytest.approx(expected.item(), rel=1e-5)
