@@ -10,7 +10,7 @@ import torch
 from pyro import poutine
 from pyro.distributions.util import scale_and_mask
 from pyro.poutine.trace_struct import Trace
-from pyro.poutine.util import prune_subsample_sites
+from pyro.poutine.util import prune_subsample_sites, site_is_subsample
 from torch import Tensor
 
 from pyro_sparse.effects import Replay
@@ -18,6 +18,7 @@ from pyro_sparse.infer.divergence import find_rule, site_divergence
 from pyro_sparse.infer.parts import Parts
 from pyro_sparse.infer.statements import (
     Site,
+    check_shapes,
     check_statements,
     is_latent,
     is_likelihood,
@@ -100,6 +101,9 @@ def _particle(
 
 
 def _replayed(guide: Site, model: Site) -> Tensor:
+    if not site_is_subsample(model):
+        check_shapes(guide, model)
+
     # Without a rule the divergence is estimated from the value, which must then be a number.
     value = guide["value"]
     if isinstance(value, Deferred) and find_rule(guide["fn"], model["fn"]) is None:

@@ -2,6 +2,7 @@ r"""Whether the statements of a model and a guide fit each other."""
 
 __all__ = [
     "Site",
+    "check_shapes",
     "check_statements",
     "is_latent",
     "is_likelihood",
@@ -44,7 +45,7 @@ def is_true(condition: Tensor) -> bool:
 
 
 def check_statements(guide: Trace, model: Trace) -> None:
-    r"""Checks that both traces sample the same sites, in the same shapes and on the same scale.
+    r"""Checks that both traces sample the same sites, on the same scale.
 
     Args:
         guide: The guide's trace.
@@ -61,20 +62,19 @@ def check_statements(guide: Trace, model: Trace) -> None:
             _check_reparameterised(name, site)
     for name, site in model.nodes.items():
         if is_latent(site):
-            _check_shapes(name, guide.nodes[name], site)
             _check_scales(name, guide.nodes[name], site)
 
 
 def _check_sites(guide: Any, model: Any) -> None:
+    wanted = {name for name, site in model.nodes.items() if is_latent(site)}
+    given = {name for name, site in guide.nodes.items() if is_latent(site)}
     if not any(is_likelihood(site) for site in model.nodes.values()):
         raise ValueError(
             "A model observes at least one site, and this one observes none of "
-            f"{list(model.nodes)}. Condition it with pyro.sample(..., obs=data); a network "
-            "becomes a model inside Classifier or Regressor."
+            f"{sorted(wanted)}. Condition it with pyro.sample(..., obs=data); a network becomes a "
+            "model inside Classifier or Regressor."
         )
 
-    wanted = {name for name, site in model.nodes.items() if is_latent(site)}
-    given = {name for name, site in guide.nodes.items() if is_latent(site)}
     auxiliary = {name for name in given if guide.nodes[name]["infer"].get("is_auxiliary")}
 
     if wanted - given:
@@ -104,12 +104,19 @@ def _check_reparameterised(name: str, guide: Site) -> None:
         )
 
 
-def _check_shapes(name: str, guide: Site, model: Site) -> None:
+def check_shapes(guide: Site, model: Site) -> None:
+    r"""Checks that both statements of a site have one shape, before the model uses the value.
+
+    Args:
+        guide: The guide's trace node.
+        model: The model's trace node, or its message.
+    """
+
     q, p = guide["fn"], model["fn"]
     if (q.batch_shape, q.event_shape) != (p.batch_shape, p.event_shape):
         raise ValueError(
-            f"Model and guide state one shape for a site, and at '{name}' the model states batch "
-            f"{tuple(p.batch_shape)} event {tuple(p.event_shape)}, the guide batch "
+            f"Model and guide state one shape for a site, and at '{model['name']}' the model "
+            f"states batch {tuple(p.batch_shape)} event {tuple(p.event_shape)}, the guide batch "
             f"{tuple(q.batch_shape)} event {tuple(q.event_shape)}. "
             "Use .expand(shape).to_event(dims) on both."
         )
