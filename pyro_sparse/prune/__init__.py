@@ -10,6 +10,7 @@ __all__ = [
     "count",
     "deterministic_gate",
     "dropout_rate",
+    "expected_macs",
     "freeze",
     "load",
     "log_alpha",
@@ -40,6 +41,7 @@ from pyro_sparse.prune.criterion import (
     resolve,
     snr,
 )
+from pyro_sparse.prune.expected import expected_macs
 from pyro_sparse.prune.freeze import freeze
 from pyro_sparse.prune.layout import to_sparse
 from pyro_sparse.prune.mask import masks

@@ -20,6 +20,7 @@ def compact(
     frozen: nn.Module,
     example_input: Tensor | tuple[Any, ...],
     round_to: int = 1,
+    gather: bool = True,
     allow_empty: bool = False,
 ) -> CompactModule:
     """Removes everything that exact zeros make superfluous; the outputs stay what they are.
@@ -42,6 +43,9 @@ def compact(
         example_input: a batch, one or two examples suffice, or a tuple of arguments.
         round_to: keep units so that every layer has a multiple of this many, where it has that
             many; hardware likes 8.
+        gather: let a convolution pick its channels from a tensor that others read as well, as in
+            a residual stream. Saves every product that zeros make superfluous, at the price of a
+            copy; with False such a layer reads all channels of the stream.
         allow_empty: what to do when nothing of the input gets through a layer. By default that
             is an error that names the layer; with True the compact network is constant there.
 
@@ -64,7 +68,7 @@ def compact(
 
     traced = trace(frozen, example_input)
     shapes = {name: list(tensor.shape) for name, tensor in traced.root.state_dict().items()}
-    plan, values = analyse(traced, round_to, allow_empty)
+    plan, values = analyse(traced, round_to, gather, allow_empty)
     smaller = operate(traced, plan, values, name=type(frozen).__name__)
     smaller.meta |= {"shapes": shapes, "example": _described(example_input)}
     _require_equal(frozen, smaller, example_input)

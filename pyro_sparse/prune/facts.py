@@ -22,14 +22,16 @@ class Facts:
         classes: which units share one fate.
         units: the units of each node that is not whole.
         round_to: the number of units of a layer shall be a multiple of this.
+        gather: whether a layer may pick channels from a tensor that others read as well.
         asked: nodes whose result matters at all.
     """
 
-    def __init__(self, trace: Trace, round_to: int = 1) -> None:
+    def __init__(self, trace: Trace, round_to: int = 1, gather: bool = True) -> None:
         self.trace = trace
         self.classes = Classes()
         self.units: dict[fx.Node, Units] = {}
         self.round_to = round_to
+        self.gather = gather
         self.asked: set[fx.Node] = set()
         self._needs: dict[fx.Node, Tensor] = {}
         self._roots: dict[fx.Node, Tensor] = {}

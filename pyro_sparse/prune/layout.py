@@ -53,9 +53,10 @@ def to_sparse(net: nn.Module, below: float = 0.05) -> nn.Module:
     """A copy of a network whose thin linear layers are stored and computed sparsely.
 
     For the single zeros of sparse variational dropout, after `compact` has taken away what goes
-    as a whole. Convolutions stay dense: torch has no sparse ones. Where it pays depends on
-    machine and batch; `examples/benchmarks/compact_latency.py` measures it. Below 5% density it
-    was faster on a batch of 256 and not slower on single examples.
+    as a whole. Convolutions stay dense: torch has no sparse ones. Where it pays depends on the
+    machine and on the batch, see `examples/benchmarks/compact_latency.py`: on one CPU core
+    LeNet-300-100 with one weight in ten or fewer left was several times faster on a batch of
+    256, but slower on single examples, where the overhead of a sparse product counts.
 
     Args:
         net: any network; it is not changed.

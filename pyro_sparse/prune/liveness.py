@@ -1,6 +1,6 @@
 """Which units of a network may go: one pass forward, one backward, then bookkeeping."""
 
-__all__ = ["analyse"]
+__all__ = ["analyse", "forward_facts"]
 
 import torch
 from torch import Tensor, fx
@@ -15,20 +15,19 @@ FRESH = (Affine, BatchNorm, Concat, Embedding, Join)
 
 
 def analyse(
-    trace: Trace, round_to: int = 1, allow_empty: bool = False
+    trace: Trace, round_to: int = 1, gather: bool = True, allow_empty: bool = False
 ) -> tuple[Plan, dict[str, Tensor]]:
     """The plan of a compact network, and the new values of its parameters and buffers.
 
     Args:
         trace: the network, with exact zeros where something shall go.
         round_to: keep units so that each layer has a multiple of this many.
+        gather: let layers pick their inputs from what several layers read.
         allow_empty: do not raise if nothing of the input gets through a layer.
     """
-    facts = Facts(trace, round_to)
-    nodes: list[fx.Node] = list(trace.graph.nodes)
-    rules = {node: rule_for(node, trace) for node in nodes}
+    rules, facts = forward_facts(trace, round_to, gather)
+    nodes = list(rules)
 
-    _forward(nodes, rules, facts)
     facts.asked.update(_ends(nodes))
     _backward(nodes, rules, facts)
     alive = _settle(nodes, rules, facts)
@@ -43,17 +42,30 @@ def analyse(
     return plan, values
 
 
-def _forward(nodes: list[fx.Node], rules: dict[fx.Node, Rule], facts: Facts) -> None:
-    overwritten = _overwritten(nodes, rules, facts.trace)
+def forward_facts(
+    trace: Trace, round_to: int = 1, gather: bool = True
+) -> tuple[dict[fx.Node, Rule], Facts]:
+    """The rules of all operations in order, and the units they make of one another's results.
 
-    for node in nodes:
-        units = rules[node].forward(facts)
+    Args:
+        trace: the network.
+        round_to: as for `analyse`.
+        gather: as for `analyse`.
+    """
+    rules = {node: rule_for(node, trace) for node in trace.graph.nodes}
+    facts = Facts(trace, round_to, gather)
+    overwritten = _overwritten(list(rules), rules, trace)
+
+    for node, rule in rules.items():
+        units = rule.forward(facts)
         if units is None:
             continue
 
         if node in overwritten:
             units = units.with_values(torch.zeros_like(units.constant), units.value)
         facts.units[node] = units
+
+    return rules, facts
 
 
 def _overwritten(nodes: list[fx.Node], rules: dict[fx.Node, Rule], trace: Trace) -> set[fx.Node]:

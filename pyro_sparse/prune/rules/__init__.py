@@ -1,11 +1,11 @@
 """How the units of a network pass through its operations, one kind of operation a file."""
 
-__all__ = ["Affine", "BatchNorm", "Concat", "Embedding", "Join", "Rule", "rule_for"]
+__all__ = ["Affine", "BatchNorm", "Concat", "Embedding", "Join", "Rule", "Through", "rule_for"]
 
 from pyro_sparse.prune.rules.affine import Affine
 from pyro_sparse.prune.rules.choose import rule_for
 from pyro_sparse.prune.rules.concat import Concat
 from pyro_sparse.prune.rules.joins import Join
 from pyro_sparse.prune.rules.norms import BatchNorm
-from pyro_sparse.prune.rules.rule import Rule
+from pyro_sparse.prune.rules.rule import Rule, Through
 from pyro_sparse.prune.rules.table import Embedding

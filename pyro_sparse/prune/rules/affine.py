@@ -120,12 +120,15 @@ class Affine(Rule):
         return facts.present(self.source)
 
     def _columns(self, facts: Facts) -> Tensor:
-        """The inputs that are read. Those that arrive but are not wanted can be left out by a
-        gather, which costs a copy of the input: next to nothing for features, and the only way
-        where the input of the network, or another whole tensor, arrives."""
+        """The inputs that are read, of those that arrive.
+
+        The others are left out by a gather, which costs a copy: next to nothing for features,
+        and the only way where the input of the network, or another whole tensor, arrives.
+        """
         present = self._arriving(facts)
         whole = facts.on_axis(self.source, self.layer.axis) is None
-        if self.layer.groups > 1 or not (whole or self.layer.axis == -1):
+        may = whole or self.layer.axis == -1 or facts.gather
+        if self.layer.groups > 1 or not may:
             return present
 
         wanted = self._wanted & present

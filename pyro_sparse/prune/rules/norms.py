@@ -73,6 +73,7 @@ class BatchNorm(PerUnit):
     def __init__(self, node: fx.Node, trace: Trace, paths: dict[str, str], eps: float) -> None:
         super().__init__(node, trace, paths, "num_features")
         self.eps = eps
+        self.owner = next(iter(paths.values())).rpartition(".")[0]
 
     def independent(self) -> Tensor | None:
         weight = self.tensor("weight")

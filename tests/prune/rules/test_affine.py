@@ -138,7 +138,7 @@ def test_groups_stay_even() -> None:
     zero(net[2].weight, slice(None), [0, 1, 3])
     zero(net[1].weight, slice(None), [0])
 
-    smaller = compacted(net, torch.randn(2, 6, 5, 5))
+    smaller = compacted(net, torch.randn(2, 6, 5, 5), gather=False)
 
     # One input is left in each group; outputs 1, 2, 3: three each, as in the last group.
     assert widths(smaller) == {"0": (6, 3), "1": (3, 9), "2": (9, 2)}
@@ -191,3 +191,29 @@ def test_convolutions_of_other_dimensions(dims: int) -> None:
     zero(net[0].weight, [1, 2])
 
     assert widths(compacted(net, torch.randn(2, 2, *[4] * dims)))["2"] == (3, 4)
+
+
+class Shared(nn.Module):
+    """Two convolutions read the same channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 6, 1)
+        self.left = nn.Conv2d(6, 3, 3)
+        self.right = nn.Conv2d(6, 3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        return self.left(x) + self.right(x)
+
+
+def test_layers_pick_from_what_they_share() -> None:
+    net = Shared()
+    zero(net.left.weight, slice(None), [0, 1, 2])
+    zero(net.right.weight, slice(None), [2, 3])
+    x = torch.randn(2, 2, 5, 5)
+
+    assert widths(compacted(net, x)) == {"first": (2, 5), "left": (3, 3), "right": (4, 3)}
+    picked = compacted(net, x, gather=False)
+    assert widths(picked) == {"first": (2, 5), "left": (5, 3), "right": (5, 3)}
+    assert not picked.plan.gathers

@@ -54,8 +54,10 @@ def test_an_operand_that_cannot_shrink_stays_whole() -> None:
     net = Inception(with_input=True)
     zero(net.last.weight, slice(None), [0, 3, 5, 6])
 
-    found = widths(compacted(net, torch.randn(2, 2, 3, 3)))
+    x = torch.randn(2, 2, 3, 3)
 
+    assert widths(compacted(net, x))["last"] == (5, 2)
+    found = widths(compacted(net, x, gather=False))
     assert found == {"a": (2, 2), "b": (2, 2), "last": (6, 2)}
 
 
