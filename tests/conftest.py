@@ -12,6 +12,11 @@ import torch
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 
+def pytest_collectstart() -> None:
+    """Data that a test file draws when it is imported do not depend on the files before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def seed() -> Iterator[int]:
     """The seed of this test: 0, or with ``UNLOCK_SEED=1`` a fresh one, shown if the test fails."""

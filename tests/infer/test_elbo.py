@@ -82,8 +82,10 @@ def test_local_noise_reduces_the_variance() -> None:
 
 def fixed_noise() -> None:
     weight = pyro.sample("w", dist.Normal(torch.zeros(4), 1.0).to_event(1))
+    # Inputs of one sign: errors of shared weights add up over the examples.
     with pyro.plate("data", 8):
-        pyro.sample("obs", dist.Normal(F.linear(X, weight.unsqueeze(0))[:, 0], 1.0), obs=Y)
+        means = F.linear(X.abs() + 1, weight.unsqueeze(0))[:, 0]
+        pyro.sample("obs", dist.Normal(means, 1.0), obs=Y)
 
 
 def fixed_noise_guide(local: bool) -> Callable[[], None]:
