@@ -23,6 +23,7 @@ __all__ = [
     "save",
     "snr",
     "to_sparse",
+    "variances",
 ]
 
 from pyro_sparse.prune.compact import compact
@@ -47,3 +48,4 @@ from pyro_sparse.prune.layout import to_sparse
 from pyro_sparse.prune.mask import masks
 from pyro_sparse.prune.precision import compression
 from pyro_sparse.prune.storage import load, save
+from pyro_sparse.prune.variances import variances

@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyro
 import torch
-from pyro.distributions import Delta
 from torch import Tensor, nn
 
-from pyro_sparse.distributions import Gate
 from pyro_sparse.prune.criterion import Criterion
 from pyro_sparse.prune.freeze import freeze
-from pyro_sparse.prune.mask import Posterior, masks, posteriors
+from pyro_sparse.prune.mask import masks
+from pyro_sparse.prune.variances import variances
 
 FULL = 32
 SIGNIFICAND = 23
@@ -81,8 +79,7 @@ def compression(
     A weight whose posterior variance is v has as many digits behind the binary point as there
     are t up to 23 with :math:`2 v < 2^{-t}`; all weights of a tensor get the mean over those that
     are kept, rounded up. They are stored as multiples of :math:`2^{-t}`, with as many bits as the
-    largest needs. The variance is that of the product with a random scale,
-    :math:`E[z]^2 v_w + v_z (E[w]^2 + v_w)`; a gate counts as fixed at its test-time value.
+    largest needs. See `variances` for weights with gates and scales.
 
     These are the rates papers call "after pruning" and "fast prediction"; whether the network
     still predicts well at these bits is for `Compression.network` to show.
@@ -101,15 +98,14 @@ def compression(
     kept = (
         criterion if isinstance(criterion, Mapping) else masks(guide, criterion, *args, **kwargs)
     )
-    found = posteriors(guide, *args, **kwargs)
     network = freeze(model, guide, kept, *args, **kwargs)
-    variances = _variances(model, found, kept)
+    variance = variances(model, guide, kept, *args, **kwargs)
 
     layers = []
     with torch.no_grad():
         for name, weight in network.named_parameters():
             if weight.dim() > 1:
-                layers.append(_rounded(name, weight, variances[name]))
+                layers.append(_rounded(name, weight, variance[name]))
 
     return Compression(tuple(layers), network)
 
@@ -143,35 +139,3 @@ def _rounded(name: str, weight: nn.Parameter, variance: Tensor) -> LayerBits:
 
     largest = int(multiples.abs().max())
     return LayerBits(name, weight.numel(), int(alive.sum()), 1 + largest.bit_length())
-
-
-def _variances(
-    model: nn.Module, found: Mapping[str, Posterior], kept: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """The variance of every parameter of the frozen network."""
-    noise, fixed, square, spread = {}, {}, {}, {}
-
-    for site, posterior in found.items():
-        law = posterior.law
-        mean = law.deterministic if isinstance(law, Gate) else law.mean
-        variance = torch.zeros_like(mean) if isinstance(law, Gate) else law.variance
-
-        if posterior.role == "gate":
-            fixed[site], spread[site] = mean.square(), variance
-        else:
-            noise[site], square[site] = variance, mean.square() + variance
-
-    # Freezing multiplies weights by gates, whatever they stand for.
-    first = _parameters(model, noise | fixed, kept)
-    second = _parameters(model, square | spread, kept) if spread else {}
-    return {name: v + second[name] if name in second else v for name, v in first.items()}
-
-
-def _parameters(
-    model: nn.Module, values: Mapping[str, Tensor], kept: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    def guide() -> None:
-        for site, value in values.items():
-            pyro.sample(site, Delta(value).to_event(value.dim()))
-
-    return dict(freeze(model, guide, kept).named_parameters())
