@@ -9,6 +9,8 @@ from pyro_sparse.infer.surroundings import Surroundings
 
 
 class Shifted(nn.Module):
+    count: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.shift = nn.Parameter(torch.ones(3))
