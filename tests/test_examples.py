@@ -14,6 +14,7 @@ FOLDER = ROOT / "examples"
 # module: what a smoke run of it writes
 EXAMPLES = {
     "digits": ["posterior.nc", "*.png"],
+    "going_on": ["going_on.json"],
     "benchmarks.step_time": ["step_time.json"],
     "benchmarks.gate_sampling": ["gate_sampling.json"],
     "benchmarks.compact_latency": ["compact_latency.json"],
