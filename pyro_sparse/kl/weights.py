@@ -10,9 +10,7 @@ from torch import Tensor
 from torch.distributions import Normal, register_kl
 
 from pyro_sparse.distributions import EmpiricalNormal, GroupGaussianMixture, LogUniform
-from pyro_sparse.special import log_uniform_kl
-
-FIT = 0.63576, 1.87320, 1.48695
+from pyro_sparse.special import log_uniform_kl, log_uniform_kl_fit
 
 
 @register_kl(Normal, LogUniform)
@@ -34,15 +32,10 @@ def _normal_log_uniform(q: Normal, p: LogUniform) -> Tensor:
         Variational Gaussian Dropout is not Bayesian (Hron, Matthews, Ghahramani, 2017),
         https://arxiv.org/abs/1711.02989
     """
-    u = (q.loc / q.scale).square() / 2
-    kl = log_uniform_kl(u) if p.kl == "exact" else _log_uniform_fit(u)
+    ratio = q.loc / q.scale
+    exact = p.kl == "exact"
+    kl = log_uniform_kl(ratio.square() / 2) if exact else log_uniform_kl_fit(ratio)
     return kl.expand(torch.broadcast_shapes(q.batch_shape, p.batch_shape))
-
-
-def _log_uniform_fit(u: Tensor) -> Tensor:
-    k1, k2, k3 = FIT
-    log_alpha = -(2 * u).clamp(min=torch.finfo(u.dtype).tiny).log()
-    return k1 * torch.sigmoid(-k2 - k3 * log_alpha) + 0.5 * torch.log1p(2 * u)
 
 
 @register_kl(Delta, LogUniform)

@@ -8,10 +8,16 @@ __all__ = [
     "log_ndtr_difference",
     "log_ndtr_tail",
     "log_uniform_kl",
+    "log_uniform_kl_fit",
     "ndtri_between",
 ]
 
-from pyro_sparse.special.log_uniform import dawson, dawson_ratio, log_uniform_kl
+from pyro_sparse.special.log_uniform import (
+    dawson,
+    dawson_ratio,
+    log_uniform_kl,
+    log_uniform_kl_fit,
+)
 from pyro_sparse.special.normal import (
     log1mexp,
     log_ndtr_difference,

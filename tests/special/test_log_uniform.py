@@ -3,8 +3,9 @@ import pytest
 import torch
 from scipy.special import dawsn
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from pyro_sparse.special import dawson, dawson_ratio, log_uniform_kl
+from pyro_sparse.special import dawson, dawson_ratio, log_uniform_kl, log_uniform_kl_fit
 
 LOG_ALPHA = torch.linspace(-10, 10, 201, dtype=torch.float64)
 
@@ -80,3 +81,27 @@ def test_finite_differences_and_vmap() -> None:
     assert torch.autograd.gradcheck(log_uniform_kl, u)
     assert torch.autograd.gradgradcheck(log_uniform_kl, u)
     torch.testing.assert_close(torch.vmap(log_uniform_kl)(u), log_uniform_kl(u))
+
+
+def test_fit() -> None:
+    ratio = torch.tensor([-300.0, -1.0, -1e-3, 0.0, 1e-3, 2.0, 50.0]).double().requires_grad_()
+    log_alpha = -2 * ratio.detach().abs().log()
+    share = torch.sigmoid(1.87320 + 1.48695 * log_alpha)
+    expected = 0.63576 - 0.63576 * share + 0.5 * torch.log1p(torch.exp(-log_alpha))
+
+    torch.testing.assert_close(log_uniform_kl_fit(ratio), expected)
+    assert torch.autograd.gradcheck(log_uniform_kl_fit, ratio)
+    away = ratio.detach()[[0, 1, 5, 6]].requires_grad_()
+    assert torch.autograd.gradgradcheck(log_uniform_kl_fit, away)
+    torch.testing.assert_close(torch.vmap(log_uniform_kl_fit)(ratio), expected)
+
+
+def test_fit_keeps_its_gradient_in_a_recorded_graph() -> None:
+    ratio = torch.tensor([-2.0, 0.0, 0.5])
+    graph = make_fx(log_uniform_kl_fit)(ratio)
+
+    gradients = []
+    for function in (graph, log_uniform_kl_fit):
+        leaf = ratio.clone().requires_grad_()
+        gradients.append(torch.autograd.grad(function(leaf).sum(), leaf)[0])
+    torch.testing.assert_close(*gradients)
