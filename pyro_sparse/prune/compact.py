@@ -33,6 +33,10 @@ def compact(
     the layer behind it; where that is not exact, under a zero-padded convolution, the unit stays
     and `plan.kept` names it.
 
+    The analysis and the surgery are this package's own. Torch-Pruning, which looks at zeros
+    without asking what a removed unit leaves behind, is not used: it does not fold constants, nor
+    gather the network's inputs, and couples depthwise convolutions with residual streams.
+
     Outputs are those in evaluation mode. They agree to rounding, which is checked on
     `example_input`, provided that activations are finite (a weight of 0 is taken to remove its
     input). The result is an ordinary module, traced: layers keep their names, the original

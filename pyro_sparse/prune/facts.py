@@ -23,6 +23,7 @@ class Facts:
         units: the units of each node that is not whole.
         round_to: the number of units of a layer shall be a multiple of this.
         gather: whether a layer may pick channels from a tensor that others read as well.
+        overwrites: whether the network writes into a tensor that it reads once more.
         asked: nodes whose result matters at all.
     """
 
@@ -32,6 +33,7 @@ class Facts:
         self.units: dict[fx.Node, Units] = {}
         self.round_to = round_to
         self.gather = gather
+        self.overwrites = False
         self.asked: set[fx.Node] = set()
         self._needs: dict[fx.Node, Tensor] = {}
         self._roots: dict[fx.Node, Tensor] = {}

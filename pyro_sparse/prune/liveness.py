@@ -55,6 +55,7 @@ def forward_facts(
     rules = {node: rule_for(node, trace) for node in trace.graph.nodes}
     facts = Facts(trace, round_to, gather)
     overwritten = _overwritten(list(rules), rules, trace)
+    facts.overwrites = bool(overwritten)
 
     for node, rule in rules.items():
         units = rule.forward(facts)

@@ -182,10 +182,11 @@ def _assign(root: nn.Module, path: str, value: Tensor) -> None:
     """Sets a parameter, a bias that was None, a buffer, or a constant that was not there."""
     owner_path, _, name = path.rpartition(".")
     owner = root.get_submodule(owner_path)
-    current = owner._parameters.get(name)
+    current: Any = getattr(owner, name, None)
 
     if name in owner._parameters:
         trained = current is None or current.requires_grad
         setattr(owner, name, nn.Parameter(value.clone(), requires_grad=trained))
     else:
-        owner.register_buffer(name, value.clone())
+        device = next(root.parameters()).device if current is None else current.device
+        owner.register_buffer(name, value.to(device, copy=True))

@@ -53,6 +53,32 @@ def test_a_tensor_written_to_keeps_its_constants_to_itself() -> None:
         compacted(net, torch.randn(5, 3))
 
 
+class Late(nn.Module):
+    """Writes into an operand of a sum after the sum was computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.dead = nn.Linear(4, 4)
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        added = h + self.dead(h)
+        F.relu_(h)
+        return self.last(added) + h[:, :2]
+
+
+def test_a_sum_does_not_change_with_its_operand() -> None:
+    net = Late()
+    zero(net.dead.weight)
+    zero(net.dead.bias)
+
+    smaller = compacted(net, torch.randn(5, 3))
+
+    assert "dead" not in dict(smaller.named_modules())
+
+
 def test_what_only_a_dead_operand_reads_disappears() -> None:
     net = Aside()
     zero(net.dead.weight)

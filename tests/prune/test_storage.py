@@ -17,7 +17,7 @@ from pyro_sparse.prune import compact, storage
 from pyro_sparse.prune.storage import load, save
 from pyro_sparse.prune.surgery import CompactModule
 from tests.common import ROOT
-from tests.prune.nets import FAMILIES, assert_same, sprinkle, zero
+from tests.prune.nets import FAMILIES, Asking, assert_same, sprinkle, zero
 
 
 def small_lenet() -> CompactModule:
@@ -80,6 +80,16 @@ def test_precision_and_mode_are_those_of_the_fresh_original(path: Path) -> None:
 
     assert {p.dtype for p in again.parameters()} == {torch.double}
     assert not any(module.training for module in again.modules())
+
+
+def test_a_network_that_was_exported(path: Path) -> None:
+    net = Asking().eval()
+    zero(net.fc.weight, [0, 1])
+    smaller = compact(net, torch.randn(2, 2, 8, 8))
+
+    save(path, smaller)
+
+    assert_same(net, load(path, Asking().eval()), torch.randn(3, 2, 8, 8))
 
 
 def test_tied_parameters_are_stored_once_and_stay_tied(path: Path) -> None:

@@ -5,25 +5,7 @@ from torch.nn.utils import parametrizations
 
 from models.lenet import mlp
 from pyro_sparse.prune.trace import argument, trace
-from tests.prune.nets import compacted, zero
-
-
-class Asking(nn.Module):
-    """Checks a shape, which symbolic tracing cannot follow."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 6, 3, bias=False)
-        self.norm = nn.BatchNorm2d(6)
-        self.fc = nn.Linear(54, 5)
-        self.last = nn.Linear(5, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.shape[1] != 2:
-            raise ValueError("two channels, please")
-
-        x = torch.max_pool2d(torch.relu_(self.norm(self.conv(x))), 2)
-        return self.last(torch.relu(self.fc(x.reshape(x.shape[0], -1))))
+from tests.prune.nets import Asking, compacted, zero
 
 
 class Tied(nn.Module):

@@ -87,7 +87,8 @@ class Join(Through):
         self._dead = dead
         self._aligned = {other}
 
-        if self._changes_nothing(constant.value):
+        # Without the operation its result would be the operand itself, and change with it.
+        if self._changes_nothing(constant.value) and not facts.overwrites:
             return units
 
         ones = [1] * (-constant.axis - 1)
