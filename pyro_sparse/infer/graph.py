@@ -2,20 +2,60 @@ r"""A program as one graph whose inputs are its arguments and everything it read
 
 __all__ = ["Graph", "UntraceableError", "capture"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyro
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyro_sparse.infer.surroundings import Place, Surroundings
 
 
 class UntraceableError(RuntimeError):
     r"""A program does something that cannot be part of a graph."""
+
+
+class _NoLooking(TorchDispatchMode):
+    """Refuses to turn a tensor around the program into a number, which the graph would keep."""
+
+    def __init__(self, around: Surroundings) -> None:
+        super().__init__()
+        self.paths = {id(tensor): place.path for place, tensor in around.tensors}
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        looked_at = [self.paths[id(arg)] for arg in args if id(arg) in self.paths]
+        if looked_at and torch.Tag.data_dependent_output in func.tags:
+            raise UntraceableError(f"{func} reads the value of {looked_at[0]}")
+        return func(*args, **(kwargs or {}))
+
+
+class _NoExport(TorchFunctionMode):
+    """Refuses what takes values out of torch without an operation that could be recorded."""
+
+    EXPORTS = Tensor.tolist, Tensor.numpy, Tensor.__array__
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func in self.EXPORTS:
+            raise UntraceableError(f"Tensor.{func.__name__} reads a tensor's values")
+        return func(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True)
@@ -58,7 +98,12 @@ def capture(
 
     kept = [(t, t._version, t.detach().clone()) for _, t in around.tensors if not _overlaps(t)]
     try:
-        with torch.random.fork_rng(), pyro.validation_enabled(False):
+        with (
+            torch.random.fork_rng(),
+            pyro.validation_enabled(False),
+            _NoLooking(around),
+            _NoExport(),
+        ):
             module = make_fx(program, tracing_mode="real")(*arguments)
     except Exception as error:
         raise UntraceableError(_explanation(error)) from error

@@ -330,6 +330,22 @@ def test_what_cannot_be_captured_says_so(captured: list) -> None:
         elbo.loss(looks_at_a_value, point_guide, X)
 
 
+@pytest.mark.parametrize("look", [Tensor.item, float, bool, Tensor.tolist, Tensor.numpy])
+def test_a_tensor_read_as_a_number_is_not_frozen(look: Callable, captured: list) -> None:
+    """The graph would keep the number, and never notice that the tensor changes."""
+    scale = torch.tensor(2.0)
+
+    def model(x: Tensor) -> None:
+        w = pyro.sample("w", Normal(torch.zeros(3, 6), 1.0).to_event(2))
+        with pyro.plate("data", len(x)):
+            pyro.sample("y", Categorical(logits=x @ w.T * float(look(scale))), obs=Y[: len(x)])
+
+    elbo = TraceSparse_ELBO(compile=True)
+    elbo.loss(model, point_guide, X)
+    with pytest.raises(UntraceableError, match="read"):
+        elbo.loss(model, point_guide, X)
+
+
 def test_auto_stays_eager_with_one_warning(captured: list) -> None:
     elbo = TraceSparse_ELBO(compile="auto")
     with warnings.catch_warnings(record=True) as caught:
