@@ -3,6 +3,7 @@ r"""Sparse Bayesian neural networks as ordinary Pyro programs.
 How the parts stand on each other, and the order to read them in:
 
     special        numbers
+    graph          what a network's operations do to its units
     distributions  laws: gates, priors of weights and scales, penalties
     kl             divergences between laws
     local          samples that know their law

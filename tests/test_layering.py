@@ -17,6 +17,7 @@ PACKAGE = ROOT / "pyro_sparse"
 
 RANKS = {
     "effects": 0,
+    "graph": 0,
     "special": 0,
     "distributions": 1,
     "kl": 2,

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from pyro_sparse.graph.liveness import analyse
+from pyro_sparse.graph.trace import trace
 from pyro_sparse.prune.evaluation import evaluating
-from pyro_sparse.prune.liveness import analyse
 from pyro_sparse.prune.surgery import CompactModule, operate
-from pyro_sparse.prune.trace import trace
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 

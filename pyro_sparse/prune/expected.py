@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, fx, nn
 
 from pyro_sparse.distributions import Gate
+from pyro_sparse.graph.facts import Facts
+from pyro_sparse.graph.liveness import forward_facts
+from pyro_sparse.graph.rules import Affine, BatchNorm, Rule, Through
+from pyro_sparse.graph.trace import Trace, trace
 from pyro_sparse.nn import bayesian_layers
 from pyro_sparse.prune.count import count
 from pyro_sparse.prune.criterion import resolve
-from pyro_sparse.prune.facts import Facts
 from pyro_sparse.prune.freeze import freeze
-from pyro_sparse.prune.liveness import forward_facts
 from pyro_sparse.prune.mask import Posterior, posteriors
-from pyro_sparse.prune.rules import Affine, BatchNorm, Rule, Through
-from pyro_sparse.prune.trace import Trace, trace
 
 Gates = Mapping[str, tuple[str, Tensor]]
 

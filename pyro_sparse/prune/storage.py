@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pyro_sparse.prune.plan import Plan
+from pyro_sparse.graph.plan import Plan
+from pyro_sparse.graph.trace import plain_copy, trace
 from pyro_sparse.prune.surgery import CompactModule, operate
-from pyro_sparse.prune.trace import plain_copy, trace
 
 FORMAT = "pyro_sparse compact network"
 VERSION = 1

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from pyro_sparse.prune.plan import Plan
-from pyro_sparse.prune.trace import Trace, argument
-from pyro_sparse.prune.vocabulary import IN_PLACE
+from pyro_sparse.graph.plan import Plan
+from pyro_sparse.graph.trace import Trace, argument
+from pyro_sparse.graph.vocabulary import IN_PLACE
 
 
 class Gather(nn.Module):

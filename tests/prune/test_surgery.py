@@ -4,10 +4,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.lenet import mlp
+from pyro_sparse.graph.plan import Plan
+from pyro_sparse.graph.trace import trace
 from pyro_sparse.prune import compact
-from pyro_sparse.prune.plan import Plan
 from pyro_sparse.prune.surgery import CompactModule, Gather, operate
-from pyro_sparse.prune.trace import trace
 from tests.prune.nets import Residual, compacted, zero
 
 

@@ -6,9 +6,9 @@ import operator
 
 from torch import fx
 
-from pyro_sparse.prune.facts import Facts
-from pyro_sparse.prune.rules.rule import Rule
-from pyro_sparse.prune.units import Units
+from pyro_sparse.graph.facts import Facts
+from pyro_sparse.graph.rules.rule import Rule
+from pyro_sparse.graph.units import Units
 
 ARITHMETIC = {operator.add, operator.sub, operator.mul, operator.floordiv}
 RESHAPES = {"view", "reshape"}

@@ -7,18 +7,18 @@ from typing import TypeGuard
 from torch import fx, nn
 from torch._ops import OpOverload
 
-from pyro_sparse.prune.rules.affine import Affine, Layer
-from pyro_sparse.prune.rules.bilinear import Bilinear
-from pyro_sparse.prune.rules.concat import Concat
-from pyro_sparse.prune.rules.joins import Attribute, Join
-from pyro_sparse.prune.rules.norms import BatchNorm, PReLU
-from pyro_sparse.prune.rules.padding import ChannelPadding
-from pyro_sparse.prune.rules.pointwise import Pointwise, Spatial
-from pyro_sparse.prune.rules.rearrange import Rearrange
-from pyro_sparse.prune.rules.rule import Input, Opaque, Rule
-from pyro_sparse.prune.rules.sizes import Shape
-from pyro_sparse.prune.rules.table import Embedding
-from pyro_sparse.prune.trace import Trace, argument
+from pyro_sparse.graph.rules.affine import Affine, Layer
+from pyro_sparse.graph.rules.bilinear import Bilinear
+from pyro_sparse.graph.rules.concat import Concat
+from pyro_sparse.graph.rules.joins import Attribute, Join
+from pyro_sparse.graph.rules.norms import BatchNorm, PReLU
+from pyro_sparse.graph.rules.padding import ChannelPadding
+from pyro_sparse.graph.rules.pointwise import Pointwise, Spatial
+from pyro_sparse.graph.rules.rearrange import Rearrange
+from pyro_sparse.graph.rules.rule import Input, Opaque, Rule
+from pyro_sparse.graph.rules.sizes import Shape
+from pyro_sparse.graph.rules.table import Embedding
+from pyro_sparse.graph.trace import Trace, argument
 
 POINTWISE = {
     "pointwise", "identity", "clone", "contiguous", "detach", "float", "double", "to",

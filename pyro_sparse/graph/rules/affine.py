@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx
 
-from pyro_sparse.prune.facts import Facts
-from pyro_sparse.prune.plan import Cut, Plan, orient, restore
-from pyro_sparse.prune.rules.rule import Rule
-from pyro_sparse.prune.trace import Trace
-from pyro_sparse.prune.units import Units
+from pyro_sparse.graph.facts import Facts
+from pyro_sparse.graph.plan import Cut, Plan, orient, restore
+from pyro_sparse.graph.rules.rule import Rule
+from pyro_sparse.graph.trace import Trace
+from pyro_sparse.graph.units import Units
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from models.lenet import lenet5
-from pyro_sparse.prune.plan import Cut, Plan, orient, restore
+from pyro_sparse.graph.plan import Cut, Plan, orient, restore
 from tests.prune.nets import compacted, zero
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from pyro_sparse.prune.facts import Facts
-from pyro_sparse.prune.plan import Plan
-from pyro_sparse.prune.rules.rule import Through
-from pyro_sparse.prune.trace import argument
-from pyro_sparse.prune.units import Units
+from pyro_sparse.graph.facts import Facts
+from pyro_sparse.graph.plan import Plan
+from pyro_sparse.graph.rules.rule import Through
+from pyro_sparse.graph.trace import argument
+from pyro_sparse.graph.units import Units
 
 
 class Rearrange(Through):

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from pyro_sparse.prune.facts import Facts
-from pyro_sparse.prune.plan import Plan
-from pyro_sparse.prune.trace import Trace
-from pyro_sparse.prune.units import Units
+from pyro_sparse.graph.facts import Facts
+from pyro_sparse.graph.plan import Plan
+from pyro_sparse.graph.trace import Trace
+from pyro_sparse.graph.units import Units
 
 
 class Rule(ABC):

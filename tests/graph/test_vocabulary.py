@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from pyro_sparse.prune.vocabulary import name_of, writes_in_place
+from pyro_sparse.graph.vocabulary import name_of, writes_in_place
 
 
 class Net(nn.Module):

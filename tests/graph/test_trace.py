@@ -4,7 +4,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils import parametrizations
 
 from models.lenet import mlp
-from pyro_sparse.prune.trace import argument, trace
+from pyro_sparse.graph.trace import argument, trace
 from tests.prune.nets import Asking, compacted, zero
 
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import fx, nn
 
-from pyro_sparse.prune.facts import Facts
-from pyro_sparse.prune.trace import trace
-from pyro_sparse.prune.units import Units
+from pyro_sparse.graph.facts import Facts
+from pyro_sparse.graph.trace import trace
+from pyro_sparse.graph.units import Units
 
 
 @pytest.fixture

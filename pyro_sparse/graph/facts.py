@@ -5,8 +5,8 @@ __all__ = ["Facts"]
 import torch
 from torch import Tensor, fx
 
-from pyro_sparse.prune.trace import Trace
-from pyro_sparse.prune.units import Classes, Units
+from pyro_sparse.graph.trace import Trace
+from pyro_sparse.graph.units import Classes, Units
 
 
 class Facts:

@@ -12,7 +12,7 @@ from torch import Size, Tensor, fx, nn
 from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_map
 
-from pyro_sparse.prune.vocabulary import name_of, writes_in_place
+from pyro_sparse.graph.vocabulary import name_of, writes_in_place
 
 
 @dataclass

@@ -2,8 +2,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyro_sparse.prune.liveness import analyse
-from pyro_sparse.prune.trace import trace
+from pyro_sparse.graph.liveness import analyse
+from pyro_sparse.graph.trace import trace
 from tests.prune.nets import Dense, Residual, compacted, widths, zero
 
 

@@ -3,14 +3,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyro_sparse.prune.rules import Affine, BatchNorm, Concat, Embedding, Join, rule_for
-from pyro_sparse.prune.rules.joins import Attribute
-from pyro_sparse.prune.rules.norms import PReLU
-from pyro_sparse.prune.rules.pointwise import Pointwise, Spatial
-from pyro_sparse.prune.rules.rearrange import Rearrange
-from pyro_sparse.prune.rules.rule import Input, Opaque, Rule
-from pyro_sparse.prune.rules.sizes import Shape
-from pyro_sparse.prune.trace import trace
+from pyro_sparse.graph.rules import Affine, BatchNorm, Concat, Embedding, Join, rule_for
+from pyro_sparse.graph.rules.joins import Attribute
+from pyro_sparse.graph.rules.norms import PReLU
+from pyro_sparse.graph.rules.pointwise import Pointwise, Spatial
+from pyro_sparse.graph.rules.rearrange import Rearrange
+from pyro_sparse.graph.rules.rule import Input, Opaque, Rule
+from pyro_sparse.graph.rules.sizes import Shape
+from pyro_sparse.graph.trace import trace
 
 
 class Everything(nn.Module):

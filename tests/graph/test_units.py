@@ -1,6 +1,6 @@
 import torch
 
-from pyro_sparse.prune.units import Classes, Units
+from pyro_sparse.graph.units import Classes, Units
 
 
 def test_values_that_cannot_be_folded_are_no_constants() -> None:

@@ -5,10 +5,10 @@ __all__ = ["Pointwise", "Spatial"]
 import torch
 from torch import Tensor, fx
 
-from pyro_sparse.prune.facts import Facts
-from pyro_sparse.prune.rules.rule import Through
-from pyro_sparse.prune.trace import argument
-from pyro_sparse.prune.units import Units
+from pyro_sparse.graph.facts import Facts
+from pyro_sparse.graph.rules.rule import Through
+from pyro_sparse.graph.trace import argument
+from pyro_sparse.graph.units import Units
 
 REDUCTIONS = {"mean", "amax", "amin", "sum"}
 
