@@ -18,6 +18,8 @@ EXAMPLES = {
     "benchmarks.step_time": ["step_time.json"],
     "benchmarks.gate_sampling": ["gate_sampling.json"],
     "benchmarks.compact_latency": ["compact_latency.json"],
+    "feature_selection": ["results.json", "planted.nc", "planted_forest.png", "features.png"],
+    "regression": ["regression.png", "regression.json"],
     "own_distribution": ["own_distribution.json"],
     "studies.gradient_variance": ["gradient_variance.png", "gradient_variance.json"],
     "studies.hard_concrete": ["hard_concrete.png"],
