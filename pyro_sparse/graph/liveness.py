@@ -1,6 +1,6 @@
 """Which units of a network may go: one pass forward, one backward, then bookkeeping."""
 
-__all__ = ["analyse", "forward_facts"]
+__all__ = ["analyse", "forward_facts", "living"]
 
 import torch
 from torch import Tensor, fx
@@ -25,21 +25,35 @@ def analyse(
         gather: let layers pick their inputs from what several layers read.
         allow_empty: do not raise if nothing of the input gets through a layer.
     """
+    rules, facts = living(trace, round_to, gather)
+
+    if not allow_empty:
+        _require_life(rules, facts)
+
+    plan, values = Plan(), dict[str, Tensor]()
+    for rule in rules.values():
+        values |= rule.rewrite(facts, plan)
+
+    return plan, values
+
+
+def living(
+    trace: Trace, round_to: int = 1, gather: bool = True
+) -> tuple[dict[fx.Node, Rule], Facts]:
+    """The rules of the operations that stay, in order, and which of their units are present.
+
+    Args:
+        trace: as for `analyse`.
+        round_to: as for `analyse`.
+        gather: as for `analyse`.
+    """
     rules, facts = forward_facts(trace, round_to, gather)
     nodes = list(rules)
 
     facts.asked.update(_ends(nodes))
     _backward(nodes, rules, facts)
     alive = _settle(nodes, rules, facts)
-
-    if not allow_empty:
-        _require_life(alive, rules, facts)
-
-    plan, values = Plan(), dict[str, Tensor]()
-    for node in alive:
-        values |= rules[node].rewrite(facts, plan)
-
-    return plan, values
+    return {node: rules[node] for node in alive}, facts
 
 
 def forward_facts(
@@ -133,8 +147,8 @@ def _not_empty(node: fx.Node, facts: Facts) -> bool:
     return not present.any() and facts.hold(node, first, "a layer needs one unit")
 
 
-def _require_life(alive: list[fx.Node], rules: dict[fx.Node, Rule], facts: Facts) -> None:
-    layers = [rule for node in alive if isinstance(rule := rules[node], Affine)]
+def _require_life(rules: dict[fx.Node, Rule], facts: Facts) -> None:
+    layers = [rule for rule in rules.values() if isinstance(rule, Affine)]
     dead = [rule.owner or rule.node.name for rule in layers if rule.dead(facts)]
 
     if dead:

@@ -4,7 +4,7 @@ __all__ = ["bayesianize"]
 
 import copy
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -13,19 +13,17 @@ from pyro.distributions import Bernoulli, TorchDistribution
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
-from torch.nn.parameter import UninitializedParameter
 
 from pyro_sparse.distributions import L0, LogUniform
 from pyro_sparse.local import peel
 from pyro_sparse.nn.layer import BayesianLayer, BayesianNetwork, Converted, convert
-from pyro_sparse.nn.layout import layout_of
+from pyro_sparse.nn.layout import check_initialised, is_plain, layout_of
 from pyro_sparse.nn.run import Run
 from pyro_sparse.prior import Prior
 
 Law = TorchDistribution | Callable[[str, torch.Size, int], TorchDistribution | None] | None
 Select = Callable[[str, nn.Module], bool]
-GateDim = str | Callable[[str, nn.Module], str | None]
+GateDim = str | Mapping[str, str] | Callable[[str, nn.Module], str | None]
 
 
 def bayesianize(
@@ -57,8 +55,9 @@ def bayesianize(
         gate: The prior of gates, likewise; the group size is the number of weights one gate
             controls. The penalty of an `L0` law given as such (not by a function) is per weight,
             and is multiplied by the group size.
-        gate_dim: "in", "out", "weight", or a function of (name, module) that returns one of them
-            or None. Only a function may put "out" gates on batch-norm modules.
+        gate_dim: "in", "out", "weight"; or a dictionary from module path to one of them, such as
+            `gate_sites` proposes; or a function of (name, module) that returns one of them or
+            None. Only a dictionary or a function may put "out" gates on batch-norm modules.
         select: Which layers to convert, as a function of (name, module); by default every
             linear, convolutional, embedding and bilinear layer.
         per_gate: Whether the penalty of an `L0` law counts gates instead of weights.
@@ -244,12 +243,14 @@ def _choose(
     net: nn.Module, select: Select | None, gate: Law, gate_dim: GateDim
 ) -> list[tuple[str, nn.Module, str | None]]:
     chosen: list[tuple[str, nn.Module, str | None]] = []
+    if isinstance(gate_dim, Mapping):
+        _check_sites(net, gate_dim)
+
     for name, module in net.named_modules():
-        dim = gate_dim(name, module) if callable(gate_dim) else gate_dim
-        dim = _checked_dim(name, dim) if gate is not None else None
+        dim = _dim(gate_dim, name, module) if gate is not None else None
 
         if isinstance(module, _BatchNorm):
-            if callable(gate_dim) and dim is not None:
+            if not isinstance(gate_dim, str) and dim is not None:
                 chosen.append((name, module, _norm_dim(name, dim)))
         elif _is_selected(name, module, select):
             chosen.append((name, module, dim))
@@ -265,7 +266,7 @@ def _choose(
 
 def _is_selected(name: str, module: nn.Module, select: Select | None) -> bool:
     supported = layout_of(module) is not None
-    wanted = _is_plain(module) if select is None else select(name, module)
+    wanted = is_plain(module) if select is None else select(name, module)
     if not wanted or (not supported and not list(module.parameters(recurse=False))):
         return False
 
@@ -274,25 +275,30 @@ def _is_selected(name: str, module: nn.Module, select: Select | None) -> bool:
             f"select names '{name}', a {type(module).__name__}, whose parameters cannot be "
             "sampled. Linear, convolutional, embedding and bilinear layers can."
         )
-    if any(isinstance(parameter, UninitializedParameter) for parameter in module.parameters()):
-        raise ValueError(
-            f"Layer '{name}' ({type(module).__name__}) is not initialised yet. "
-            "Run the network once on an example before converting it."
-        )
+    check_initialised(name, module)
     return True
 
 
-def _is_plain(module: nn.Module) -> bool:
-    # Attention reads the parameters of its output projection without calling it.
-    return layout_of(module) is not None and not isinstance(
-        module, NonDynamicallyQuantizableLinear
-    )
+def _dim(gate_dim: GateDim, name: str, module: nn.Module) -> str | None:
+    if isinstance(gate_dim, str):
+        dim: str | None = gate_dim
+    else:
+        dim = gate_dim.get(name) if isinstance(gate_dim, Mapping) else gate_dim(name, module)
 
-
-def _checked_dim(name: str, dim: str | None) -> str | None:
     if dim not in ("in", "out", "weight", None):
         raise ValueError(f"gate_dim is 'in', 'out' or 'weight', got {dim!r} for '{name}'.")
     return dim
+
+
+def _check_sites(net: nn.Module, sites: Mapping[str, str]) -> None:
+    modules = dict(net.named_modules())
+    for name in sites:
+        if not (isinstance(module := modules.get(name), _BatchNorm) or is_plain(module)):
+            found = "no module" if module is None else f"a {type(module).__name__}"
+            raise ValueError(
+                f"gate_dim names layers and batch norms by their path, and '{name}' is {found}. "
+                "Leave it out, or make the sites anew with gate_sites."
+            )
 
 
 def _norm_dim(name: str, dim: str) -> str:

@@ -13,8 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pyro_sparse.distributions import Gate
 from pyro_sparse.nn import BayesianLayer, bayesian_layers
+from pyro_sparse.nn.folding import fold_gate, make_affine
 from pyro_sparse.nn.layer import BayesianNetwork, restore
-from pyro_sparse.nn.layout import Layout, layout_of
 from pyro_sparse.prune.criterion import Criterion
 from pyro_sparse.prune.mask import masks, posteriors
 
@@ -86,7 +86,7 @@ def _freeze_layer(
 
     restore(layer)
     if isinstance(layer, _BatchNorm):
-        _make_affine(layer)
+        make_affine(layer)
     for name in ("weight", "bias"):
         own = layer._parameters.get(name)
         if name not in sites and own is None:
@@ -96,42 +96,8 @@ def _freeze_layer(
         key = sites.get(name, id(own)), sites.get("gate")
         if key not in made:
             value = values[sites[name]] if name in sites else own
-            made[key] = nn.Parameter(_folded(layer, name, value, gate, gate_dim))
+            made[key] = nn.Parameter(fold_gate(layer, name, value, gate, gate_dim))
         layer.register_parameter(name, made[key])
-
-
-def _folded(
-    layer: nn.Module, name: str, value: Any, gate: Tensor | None, gate_dim: str | None
-) -> Tensor:
-    if gate is None or (name == "bias" and gate_dim != "out"):
-        return value.detach().clone()
-
-    layout = layout_of(layer)
-    if layout is None or name == "bias" or gate_dim == "weight":
-        return value.detach() * gate
-
-    dim = layout.in_dim if gate_dim == "in" else layout.out_dim
-    assert dim is not None
-    return value.detach() * _spread(layout, value, gate, dim)
-
-
-def _spread(layout: Layout, weight: Tensor, gate: Tensor, dim: int) -> Tensor:
-    """The gate beside the weight: channels counted over all groups meet their own group's."""
-    trailing = (1,) * (weight.ndim - dim - 1)
-    if dim != layout.tiled or layout.groups == 1:
-        return gate.reshape(-1, *trailing)
-
-    # (groups, channels of one group) beside (groups x channels of the other side, channels)
-    other = weight.shape[0] // layout.groups
-    rows = gate.reshape(layout.groups, -1).repeat_interleave(other, 0)
-    return rows.reshape(*rows.shape, *trailing)
-
-
-def _make_affine(norm: Any) -> None:
-    if not norm.affine:
-        norm.affine = True
-        norm.weight = nn.Parameter(norm.running_mean.new_ones(norm.num_features))
-        norm.bias = nn.Parameter(norm.running_mean.new_zeros(norm.num_features))
 
 
 def _check_sites(sites: Mapping[str, str], values: Mapping[str, Tensor]) -> None:

@@ -103,6 +103,16 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         r"batch norm carries 'out' gates only, got 'in'",
     ),
+    "gates on a module that is not there": (
+        lambda: bayesianize(mlp(), gate=L0(1.0), gate_dim={"0": "in", "last": "in"}),
+        ValueError,
+        r"layers and batch norms by their path, and 'last' is no module.*gate_sites",
+    ),
+    "gates on a module that has no units": (
+        lambda: bayesianize(mlp(), gate=L0(1.0), gate_dim={"1": "out"}),
+        ValueError,
+        r"'1' is a ReLU. Leave it out",
+    ),
     "weight norm": (
         lambda: bayesianize(
             nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))), weight=NORMAL
