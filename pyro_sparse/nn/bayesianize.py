@@ -19,10 +19,10 @@ from pyro_sparse.local import peel
 from pyro_sparse.nn.layer import BayesianLayer, BayesianNetwork, Converted, convert
 from pyro_sparse.nn.layout import check_initialised, is_plain, layout_of
 from pyro_sparse.nn.run import Run
+from pyro_sparse.nn.select import Select
 from pyro_sparse.prior import Prior
 
 Law = TorchDistribution | Callable[[str, torch.Size, int], TorchDistribution | None] | None
-Select = Callable[[str, nn.Module], bool]
 GateDim = str | Mapping[str, str] | Callable[[str, nn.Module], str | None]
 
 
@@ -59,7 +59,8 @@ def bayesianize(
             `gate_sites` proposes; or a function of (name, module) that returns one of them or
             None. Only a dictionary or a function may put "out" gates on batch-norm modules.
         select: Which layers to convert, as a function of (name, module); by default every
-            linear, convolutional, embedding and bilinear layer.
+            linear, convolutional, embedding and bilinear layer. `by_name`, `by_type`, `all_but`
+            and `convolutions` of `pyro_sparse.nn` are such functions.
         per_gate: Whether the penalty of an `L0` law counts gates instead of weights.
 
     Returns:
@@ -273,7 +274,8 @@ def _is_selected(name: str, module: nn.Module, select: Select | None) -> bool:
     if not supported:
         raise ValueError(
             f"select names '{name}', a {type(module).__name__}, whose parameters cannot be "
-            "sampled. Linear, convolutional, embedding and bilinear layers can."
+            "sampled. Linear, convolutional, embedding and bilinear layers can; a selector of "
+            "pyro_sparse.nn takes no others as `selector & layers`."
         )
     check_initialised(name, module)
     return True
