@@ -9,8 +9,8 @@ How the parts stand on each other, and the order to read them in:
     local          samples that know their law
     prior          the prior of one site, as a module
     nn, guides     models and guides
-    infer          the evidence lower bound, training, prediction
     prune          masks, and the smaller network
+    infer          the evidence lower bound, training, prediction
     inspect        tables, ArviZ, plots, calibration
 
 and `testing`, the conformance kit for laws and rules of one's own. Each imports only from those

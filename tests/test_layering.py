@@ -26,8 +26,8 @@ RANKS = {
     "testing": 3,
     "nn": 5,
     "guides": 5,
-    "infer": 6,
-    "prune": 7,
+    "prune": 6,
+    "infer": 7,
     "inspect": 8,
 }
 FIRST_RANK_WITH_OPTIONAL_PACKAGES = 6

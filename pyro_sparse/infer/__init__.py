@@ -1,20 +1,32 @@
-r"""Inference: the evidence lower bound, and predictions from a posterior."""
+r"""Inference: the evidence lower bound, training, and predictions from a posterior."""
 
 __all__ = [
+    "CheckpointWarning",
     "Classification",
     "CompileWarning",
+    "DivergedError",
     "Parts",
     "Regression",
     "TraceSparse_ELBO",
+    "Training",
+    "TrainingStep",
     "UntraceableError",
+    "fit",
     "global_draws",
     "predict",
+    "schedules",
 ]
 
+from pyro_sparse.infer import schedules
+from pyro_sparse.infer.checkpoint import CheckpointWarning
 from pyro_sparse.infer.compiled import CompileWarning
 from pyro_sparse.infer.draws import global_draws
 from pyro_sparse.infer.elbo import TraceSparse_ELBO
+from pyro_sparse.infer.fit import fit
 from pyro_sparse.infer.graph import UntraceableError
+from pyro_sparse.infer.health import DivergedError
 from pyro_sparse.infer.parts import Parts
 from pyro_sparse.infer.predict import predict
 from pyro_sparse.infer.prediction import Classification, Regression
+from pyro_sparse.infer.step import TrainingStep
+from pyro_sparse.infer.training import Training

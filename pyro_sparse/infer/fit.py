@@ -1,0 +1,372 @@
+r"""Training with everything that a long run needs; all of it can be done by hand."""
+
+__all__ = ["fit"]
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyro
+import torch
+from pyro.infer import ELBO
+from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from pyro_sparse.distributions import GroupGaussianMixture
+from pyro_sparse.guides import AutoSparse
+from pyro_sparse.infer.batches import Batches, batches_of, moved
+from pyro_sparse.infer.elbo import TraceSparse_ELBO
+from pyro_sparse.infer.facts import at_the_mean, share_alive
+from pyro_sparse.infer.groups import build_optimizer, build_scheduler, parameter_groups
+from pyro_sparse.infer.health import require_finite
+from pyro_sparse.infer.programs import trained_parameters
+from pyro_sparse.infer.progress import Progress
+from pyro_sparse.infer.ranks import Ranks
+from pyro_sparse.infer.saver import Saver
+from pyro_sparse.infer.schedules import linear
+from pyro_sparse.infer.training import Training
+
+Callback = Callable[[Training], Mapping[str, Any] | None]
+
+VALIDATION_BATCH = 1024
+WARM_UP = (0.0, 0.1)
+
+
+def fit(
+    model: Any,
+    guide: Any,
+    data: Any,
+    *,
+    epochs: int,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    gate_lr: float = 1e-2,
+    optimizer: Any = None,
+    scheduler: Any = "decay",
+    kl_weight: float | Callable[[int], float] = 1.0,
+    warm_up: tuple[float, float] | None = WARM_UP,
+    elbo: ELBO | None = None,
+    validation: Any = None,
+    callbacks: Sequence[Callback] = (),
+    clip: float | None = None,
+    autocast: torch.dtype | None = None,
+    ema: float | None = None,
+    em: bool = True,
+    patience: int | None = None,
+    checkpoint: Path | str | None = None,
+    every: float = 300.0,
+    every_epochs: int | None = None,
+    resume: Path | str | bool = False,
+    seed: int | None = None,
+    progress: bool = True,
+) -> Training:
+    r"""Trains a model and its guide, in place.
+
+    What it does, by hand:
+
+    .. code-block:: python
+
+        bound = TraceSparse_ELBO(kl_weight=linear(0, 1, steps=steps / 10))(model, guide)
+        gates = [p for name, p in guide.named_parameters() if ".gate." in name]
+        weights = [p for name, p in bound.named_parameters() if ".gate." not in name]
+        optimizer = Adam([{"params": weights, "lr": 1e-3}, {"params": gates, "lr": 1e-2}])
+        decay = LambdaLR(optimizer, lambda step: min(1, 2 - 2 * step / steps))
+        for epoch in range(epochs):
+            for batch in torch.randperm(len(x)).split(128):
+                optimizer.zero_grad()
+                (bound(x[batch], y[batch]) / len(x)).backward()
+                optimizer.step()
+                decay.step()
+
+    and beside it what a long run needs: a history, validation, checkpoints that lose nothing,
+    a moving average, several processes. The loss is the negative bound in nats an example.
+
+    A training that is started again with the same arguments and `resume=True` goes on where its
+    checkpoint was written, also inside an epoch, to the same numbers as one that was never
+    interrupted (on the same kind of device, and up to rounding where the bound is compiled); one
+    that was complete returns at once.
+
+    Where `torch.distributed` is initialised, as under `torchrun` after `init_process_group`, all
+    processes train one model through `DistributedDataParallel`; only the first one writes.
+    Tensors in memory are shared out among them; a loader wants a `DistributedSampler`.
+
+    Args:
+        model: The model: a module, such as `Classifier`, or any Pyro program.
+        guide: Its guide.
+        data: The model's arguments: tensors in memory, such as `(x, y)`, which are shuffled and
+            cut into batches without a loader's overhead, or a `DataLoader` or other iterable of
+            batches. Batches move to the device of the parameters.
+        epochs: Number of passes over the data, those before an interruption included.
+        batch_size: Number of examples of a batch, over all processes; for tensors in memory.
+        lr: Learning rate of the weights.
+        gate_lr: Learning rate of the gates, which usually want a larger one.
+        optimizer: An optimiser of torch, or a function of the two parameter groups that makes
+            one; by default Adam.
+        scheduler: "decay" keeps the rates for half the steps and lowers them linearly to 0; or a
+            schedule of factors, a scheduler of torch, a function of the optimiser that makes
+            one, or None. It advances with every step (`ReduceLROnPlateau` with every epoch).
+        kl_weight: The weight of the divergences after the warm-up; or a function of the step,
+            which then replaces the warm-up.
+        warm_up: The shares of the training between which the weight of the divergences rises
+            linearly from 0; None for no warm-up.
+        elbo: The bound; by default `TraceSparse_ELBO()`, run eagerly, which is best for short
+            trainings. `TraceSparse_ELBO(compile=True)` takes seconds to minutes to compile and is
+            then faster. A bound of your own has its own `kl_weight`.
+        validation: Data as above, on which the likelihood and the error of the network at the
+            posterior mean are written down after every epoch.
+        callbacks: Functions of the `Training`, called after every epoch. A mapping of numbers
+            that one returns is added to the history; `training.stop("why")` ends the training.
+        clip: The largest norm of the gradient.
+        autocast: `torch.bfloat16` or `torch.float16` for mixed precision.
+        ema: Rate, such as 0.999, of a moving average of the parameters, in `averaged`.
+        em: Whether `GroupGaussianMixture` priors make an EM step after every epoch.
+        patience: Number of epochs without a better loss (on the validation data, where there is
+            any) after which the training ends; those of the warm-up do not count.
+        checkpoint: A file to write checkpoints to.
+        every: Seconds between checkpoints.
+        every_epochs: Epochs between further checkpoints.
+        resume: True to go on from `checkpoint` if it exists; or the path of a checkpoint.
+        seed: Seeds all random number generators, and decides the order of tensors in memory. By
+            default the order is drawn from torch's generator.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The `Training`, with its `history`.
+
+    Raises:
+        ValueError: A setting is out of range, or a checkpoint does not belong to this training.
+        TypeError: A setting is of the wrong kind.
+        DivergedError: The loss is not a number any more. The checkpoint is from before.
+        FileExistsError: There is a checkpoint, and `resume` does not say to continue it.
+
+    Example:
+        >>> from pyro_sparse.distributions import L0
+        >>> from pyro_sparse.nn import Classifier, bayesianize
+        >>> model = Classifier(bayesianize(nn.Linear(4, 3), gate=L0(0.1)), num_data=60)
+        >>> x, y = torch.randn(60, 4), torch.arange(60) % 3
+        >>> training = fit(model, AutoSparse(model), (x, y), epochs=2, progress=False)
+        >>> training.epoch, training.step, sorted(training.row)[:4]
+        (2, 2, ['alive', 'epoch', 'gate_lr', 'kl'])
+    """
+
+    _check(epochs, lr, gate_lr, clip, autocast, ema, patience, every, every_epochs)
+    ranks = Ranks.current()
+    order = _seeded(seed, ranks)
+    batches = batches_of(data, batch_size, order, ranks)
+    unseen = None if validation is None else batches_of(validation, VALIDATION_BATCH, 0, Ranks())
+    steps = epochs * len(batches)
+    elbo = _bound(elbo, kl_weight, warm_up, steps)
+
+    parameters = trained_parameters(model, guide, batches)
+    device = next(iter(parameters.values())).device
+    optimizer = build_optimizer(optimizer, parameter_groups(guide, parameters, lr, gate_lr))
+    training = Training(
+        model=model,
+        guide=guide,
+        elbo=elbo,
+        parameters=parameters,
+        optimizer=optimizer,
+        scheduler=build_scheduler(scheduler, optimizer, steps),
+        scaler=GradScaler(device.type, enabled=autocast == torch.float16),
+        average=_average(ema, model, guide),
+        batches=batches,
+        seed=order,
+        ranks=ranks,
+        scale=_scale(model, batches),
+    )
+
+    saver = Saver(None if checkpoint is None else Path(checkpoint), every, every_epochs)
+    saver.resume(training, resume if isinstance(resume, bool) else Path(resume))
+    loss_of = _across(ranks, elbo(model, guide), device)
+    cast = torch.autocast(device.type, autocast, enabled=autocast is not None)
+
+    with Progress(training, epochs, progress) as bar:
+        while training.epoch < epochs and training.stopped is None:
+            for batch in training.remaining():
+                args, kwargs = moved(batch, device)
+                optimizer.zero_grad()
+                with cast:
+                    loss = loss_of(*args, **kwargs) / training.scale
+                if device.type == "cpu" or bar.is_time():
+                    require_finite(training, loss.item(), saver.written)
+                _descend(training, loss, clip)
+                training.advance(loss.detach())
+                bar.after_step()
+                saver.after_step(training)
+
+            require_finite(training, training.sums.sum().item(), saver.written)
+            if em:
+                _maximise(guide)
+            training.finish_epoch(_facts(training, unseen, device))
+            for callback in callbacks:
+                training.row.update(_numbers(callback(training)))
+            if patience is not None and _waited(training.rows) >= patience:
+                training.stop(f"no better loss in {patience} epochs")
+            bar.after_epoch(training)
+            saver.after_epoch(
+                training, last=training.epoch == epochs or training.stopped is not None
+            )
+
+    return training
+
+
+def _descend(training: Training, loss: Tensor, clip: float | None) -> None:
+    scaler, optimizer = training.scaler, training.optimizer
+    scaler.scale(loss).backward()
+    if clip is not None:
+        scaler.unscale_(optimizer)
+        clip_grad_norm_(training.parameters.values(), clip)
+    scaler.step(optimizer)
+    scaler.update()
+
+    scheduler = training.scheduler
+    if scheduler is not None and not isinstance(scheduler, ReduceLROnPlateau):
+        scheduler.step()
+    if training.average is not None:
+        training.average.update_parameters(training.programs)
+
+
+def _maximise(guide: Callable) -> None:
+    """An EM step of the priors that make some and are not trained by gradient."""
+    if not isinstance(guide, AutoSparse):
+        return
+
+    priors, laws = guide.priors(), guide.laws()
+    for site, prior in priors.items():
+        if isinstance(prior, GroupGaussianMixture) and not prior.probs.requires_grad:
+            prior.em_step(laws[site])
+
+
+def _facts(training: Training, unseen: Batches | None, device: torch.device) -> dict[str, Any]:
+    model, guide = training.averaged or (training.model, training.guide)
+    facts: dict[str, Any] = {"alive": share_alive(model, guide)}
+    if unseen is not None:
+        seen = at_the_mean(model, guide, (moved(batch, device) for batch in unseen.epoch(0)))
+        facts |= {f"validation_{name}": value for name, value in seen.items()}
+    return facts
+
+
+def _numbers(returned: Mapping[str, Any] | None) -> dict[str, Any]:
+    facts = dict(returned or {})
+    for name, value in facts.items():
+        if isinstance(value, Tensor) and value.numel() == 1:
+            facts[name] = value.item()
+        elif not isinstance(value, int | float | str | None):
+            raise TypeError(
+                "A callback returns numbers by name for the history, and under "
+                f"{name!r} it returned a {type(value).__name__}."
+            )
+    return facts
+
+
+def _waited(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Epochs since the best loss, from where the weight of the divergences stayed as it is."""
+    last = rows[-1]
+    name = "validation_nll" if "validation_nll" in last else "loss"
+    settled = [row[name] for row in rows if row["kl_weight"] == last["kl_weight"]]
+    return len(settled) - 1 - settled.index(min(settled))
+
+
+def _seeded(seed: int | None, ranks: Ranks) -> int:
+    if seed is None:
+        order = int(torch.randint(2**31, ()))
+        order = ranks.share(order)
+        if ranks.count > 1:
+            torch.manual_seed(order + ranks.index)
+        return order
+
+    # Processes share the order of the data, and have noise of their own.
+    pyro.set_rng_seed(seed + ranks.index)
+    return seed
+
+
+def _bound(elbo: ELBO | None, kl_weight: Any, warm_up: Any, steps: int) -> ELBO:
+    if elbo is not None:
+        if not isinstance(elbo, ELBO):
+            raise TypeError(
+                "The elbo is a bound that was not yet given a model, such as TraceSparse_ELBO(), "
+                f"got {type(elbo).__name__}."
+            )
+        if kl_weight != 1.0 or warm_up not in (None, WARM_UP):
+            raise ValueError(
+                "A bound of your own has a kl_weight of its own. Give kl_weight and warm_up to "
+                "fit without elbo, or TraceSparse_ELBO(kl_weight=...) without them."
+            )
+        return elbo
+
+    if callable(kl_weight):
+        return TraceSparse_ELBO(kl_weight=kl_weight)
+    if not 0 <= kl_weight < math.inf:
+        raise ValueError(f"kl_weight is finite and not negative, got {kl_weight}.")
+    first, last = (0.0, 0.0) if warm_up is None else warm_up
+    if not 0 <= first <= last <= 1:
+        raise ValueError(
+            f"warm_up is two shares of the training, 0 <= begin <= end <= 1, got {warm_up}."
+        )
+    if last == 0:
+        return TraceSparse_ELBO(kl_weight=float(kl_weight))
+    if not steps:
+        raise ValueError(
+            "The warm-up is a share of the training, and the data does not know its length. Give "
+            "warm_up=None, or kl_weight as a function of the step."
+        )
+    begin, end = first * steps, last * steps
+    return TraceSparse_ELBO(kl_weight=linear(0.0, kl_weight, steps=end - begin, delay=begin))
+
+
+def _scale(model: Callable, batches: Batches) -> int:
+    size, examples = getattr(model, "num_data", None), batches.examples
+    if isinstance(size, int) and examples is not None and size != examples:
+        warnings.warn(
+            f"The model was made for num_data={size} examples and is trained on {examples}, so "
+            "that the weight of its prior is not that of its data.",
+            stacklevel=3,
+        )
+    return size if isinstance(size, int) and size > 0 else examples or 1
+
+
+def _average(ema: float | None, model: Callable, guide: Callable) -> AveragedModel | None:
+    if ema is None:
+        return None
+    if not (isinstance(model, nn.Module) and isinstance(guide, nn.Module)):
+        raise TypeError("A moving average needs a model and a guide that are modules.")
+    programs = nn.ModuleList((model, guide))
+    return AveragedModel(programs, multi_avg_fn=get_ema_multi_avg_fn(ema))
+
+
+def _across(ranks: Ranks, bound: nn.Module, device: torch.device) -> nn.Module:
+    if ranks.count == 1:
+        return bound
+    return DistributedDataParallel(bound, [device] if device.type == "cuda" else None)
+
+
+def _check(
+    epochs: int,
+    lr: float,
+    gate_lr: float,
+    clip: float | None,
+    autocast: torch.dtype | None,
+    ema: float | None,
+    patience: int | None,
+    every: float,
+    every_epochs: int | None,
+) -> None:
+    counts = {"epochs": epochs, "patience": patience, "every_epochs": every_epochs}
+    for name, count in counts.items():
+        if count is not None and (
+            not isinstance(count, int) or isinstance(count, bool) or count < 1
+        ):
+            raise ValueError(f"{name} is a whole number of at least 1, got {count!r}.")
+    for name, number in {"lr": lr, "gate_lr": gate_lr, "clip": clip, "every": every}.items():
+        if number is not None and not 0 <= number < math.inf:
+            raise ValueError(f"{name} is finite and not negative, got {number!r}.")
+    if ema is not None and not 0 < ema < 1:
+        raise ValueError(f"ema is a rate between 0 and 1, got {ema!r}.")
+    if autocast not in (None, torch.bfloat16, torch.float16):
+        raise ValueError(f"autocast is torch.bfloat16, torch.float16 or None, got {autocast!r}.")
