@@ -2,7 +2,14 @@ r"""Samples that remember their law."""
 
 __all__ = ["Deferred", "Local", "SecondUseError", "law_tensors", "with_law_tensors", "peel"]
 
-from pyro_sparse.local import algebra, convolution, linear  # noqa: F401
+from pyro_sparse.local import (  # noqa: F401
+    algebra,
+    bilinear,
+    convolution,
+    einsum,
+    embedding,
+    linear,
+)
 from pyro_sparse.local.deferred import Deferred
 from pyro_sparse.local.draw import SecondUseError
 from pyro_sparse.local.law import Local, peel

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from pyro_sparse.local.deferred import Deferred, Factor, as_activation
 
+Call = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -27,19 +29,29 @@ class Operation:
 
     Args:
         call: `call(input, weight, bias)`; linear in the weight and the bias together.
-        in_dim: Dimension of the weight that meets the input's channels.
-        out_dim: Dimension of the weight that becomes the output's channels.
+        in_dim: Dimension of the weight that meets the input's channels, if there is one.
+        out_dim: Dimension of the weight that becomes the output's channels, if there is one.
         positions: Number of dimensions right of an activation's channel dimension.
         groups: Number of groups the channels are split into.
         tiled: The weight's dimension that holds one group's channels only, if any.
+        spread: `spread(input, variance, bias)`, what `call` does to variances; by default `call`
+            on the square of the input.
     """
 
-    call: Callable[[Tensor, Tensor, Tensor | None], Tensor]
-    in_dim: int
-    out_dim: int
+    call: Call
+    in_dim: int | None
+    out_dim: int | None
     positions: int = 0
     groups: int = 1
     tiled: int | None = None
+    spread: Call | None = None
+
+    def variance(self, input: Tensor, variance: Tensor, bias: Tensor | None) -> Tensor:
+        r"""The variance of a pre-activation, from those of the weight and the bias."""
+
+        if self.spread is not None:
+            return self.spread(input, variance, bias)
+        return self.call(input.square(), variance, bias)
 
 
 @dataclass
@@ -89,7 +101,7 @@ def _pre_activation(
     if slot.variance is None:
         return output if var is None else output + _noise(output, _beside(operation, var))
 
-    return output + _noise(output, operation.call(input.square(), slot.variance, var))
+    return output + _noise(output, operation.variance(input, slot.variance, var))
 
 
 def _late_bias(operation: Operation, output: Tensor, slot: _Slot) -> Tensor:
@@ -150,7 +162,7 @@ def _weight_slot(operation: Operation, weight: Tensor) -> _Slot:
     return _Slot(mean, variance, inner, outer)
 
 
-def _facing(operation: Operation, gate: Factor, dim: int) -> Factor:
+def _facing(operation: Operation, gate: Factor, dim: int | None) -> Factor:
     """The gate of a side of the weight, shaped like the channels of an activation."""
     size = math.prod(gate.shape)
     tiles = operation.groups if dim == operation.tiled and size > 1 else 1

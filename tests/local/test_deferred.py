@@ -52,16 +52,14 @@ NUMBERS: dict[str, Callable[[Any], Any]] = {
     "expand": lambda w: w.expand(2, 3, 4),
     "repeat": lambda w: w.repeat(2, 1),
     "flip": lambda w: w.flip(0),
-    "einsum": lambda w: torch.einsum("oi,bi->bo", w, torch.ones(2, 4, dtype=torch.float64)),
+    "einsum of one": lambda w: torch.einsum("oi->io", w),
     "tensordot": lambda w: torch.tensordot(w, torch.ones(4, 2, dtype=torch.float64), 1),
     "bmm": lambda w: torch.bmm(w.expand(2, 3, 4), torch.ones(2, 4, 1, dtype=torch.float64)),
     "mv": lambda w: w @ torch.arange(4.0, dtype=torch.float64),
-    "F.embedding": lambda w: F.embedding(INDICES, w),
+    "F.embedding": lambda w: F.embedding(INDICES, w, scale_grad_by_freq=True),
     "F.embedding_bag": lambda w: F.embedding_bag(INDICES, w, mode="sum"),
-    "F.bilinear": lambda w: F.bilinear(
-        torch.ones(2, 3, dtype=torch.float64),
-        torch.ones(2, 4, dtype=torch.float64),
-        w.unsqueeze(0),
+    "F.bilinear as an input": lambda w: F.bilinear(
+        w, torch.ones(3, 2, dtype=torch.float64), torch.ones(5, 4, 2, dtype=torch.float64)
     ),
     "F.layer_norm": lambda w: F.layer_norm(torch.ones(2, 12).double(), (12,), w.flatten()),
     "F.linear as the input": lambda w: F.linear(w, torch.ones(2, 4, dtype=torch.float64)),

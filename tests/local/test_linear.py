@@ -72,6 +72,40 @@ def test_weight_and_bias(call: Call) -> None:
     assert_weight_space(call, double(300, 4), normal(3, 4), normal(3))
 
 
+VECTORS: dict[str, Call] = {
+    "x @ w": lambda x, w: x @ w,
+    "torch.mv": lambda x, w: torch.mv(x, w),
+    "x.mv by keyword": lambda x, w: x.mv(vec=w),
+    "F.linear": lambda x, w: F.linear(x, w),
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+@pytest.mark.parametrize("gated", [False, True], ids=["no gates", "gates"])
+def test_weight_of_one_output(name: str, gated: bool) -> None:
+    if gated:
+        call = lambda x, w, z: VECTORS[name](x, w * z)  # noqa: E731
+        assert_weight_space(call, double(300, 4), normal(4), gate(4))
+    else:
+        assert_weight_space(VECTORS[name], double(300, 4), normal(4))
+
+
+@pytest.mark.parametrize("gates", [None, (4, 1), (3,), (2, 1, 1), (2, 4, 3)])
+def test_a_stack_of_matrices(gates: tuple[int, ...] | None) -> None:
+    x = double(100, 2, 5, 4)
+    if gates is None:
+        assert_weight_space(lambda x, w: x @ w, x, normal(2, 4, 3))
+    else:
+        assert_weight_space(lambda x, w, z: x @ (w * z), x, normal(2, 4, 3), gate(*gates))
+
+
+def test_products_of_batches() -> None:
+    law, x = normal(2, 4, 3), double(2, 5000, 4)
+    residual = (torch.bmm(x, sample(law)) - x @ law.loc) / (x.square() @ law.scale.square()).sqrt()
+
+    assert_standard_normal(residual.detach())
+
+
 def test_local_bias_of_an_ordinary_weight() -> None:
     weight = double(3, 4)
 

@@ -114,7 +114,7 @@ def assert_weight_space(
     assert noisy.any() == (local and any(isinstance(law, Normal) for law in laws))
     if noisy.any():
         assert_standard_normal(residual[noisy])
-        assert_independent(residual.flatten(1) * noisy.flatten(1))
+        assert_independent((residual * noisy).reshape(len(x), -1))
 
     if sources == 1:
         rebuilt = mean + deviation * residual

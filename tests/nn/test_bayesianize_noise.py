@@ -41,7 +41,7 @@ def test_local_noise_agrees_with_weight_space(name: str, gate_dim: str | None) -
     layer, example = LAYERS[name]
     gate = L0(1.0) if gate_dim else None
     new = bayesianize(layer, weight=NORMAL, bias=NORMAL, gate=gate, gate_dim=gate_dim or "in")
-    once = gate_dim == "weight" or name == "Embedding"  # drawn once for all examples
+    once = gate_dim == "weight"  # drawn once for all examples
     draws = 150
 
     def outputs(shared: bool) -> Tensor:
