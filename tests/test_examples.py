@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.common import ROOT
+from tests.common import ROOT, mnist_root
 
 FOLDER = ROOT / "examples"
 
@@ -15,10 +15,13 @@ FOLDER = ROOT / "examples"
 EXAMPLES = {
     "digits": ["posterior.nc", "*.png"],
     "going_on": ["going_on.json"],
+    "mnist": ["lenet_300_100-mnist-*.json", "*.safetensors", "*.png"],
+    "mnist_table": ["README.md", "lenet_300_100.png"],
     "benchmarks.step_time": ["step_time.json"],
     "benchmarks.gate_sampling": ["gate_sampling.json"],
     "benchmarks.compact_latency": ["compact_latency.json"],
     "feature_selection": ["results.json", "planted.nc", "planted_forest.png", "features.png"],
+    "uncertainty": ["uncertainty.png", "uncertainty.json"],
     "regression": ["regression.png", "regression.json"],
     "own_distribution": ["own_distribution.json"],
     "studies.gradient_variance": ["gradient_variance.png", "gradient_variance.json"],
@@ -26,6 +29,9 @@ EXAMPLES = {
     "studies.log_uniform_kl": ["log_uniform_kl.png", "log_uniform_kl.json"],
     "studies.mixture_gates": ["mixture_gates.png"],
 }
+
+# what else a smoke run is told; a test without the data is skipped
+ARGUMENTS = {"mnist": lambda: ["--data-root", str(mnist_root())]}
 
 LONGEST = 200
 
@@ -57,6 +63,7 @@ def test_examples_are_short() -> None:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_smoke(example: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", f"examples.{example}", "--smoke", "--out", str(tmp_path)]
+    command += ARGUMENTS.get(example, list)()
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 

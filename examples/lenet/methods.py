@@ -1,0 +1,194 @@
+"""The systems of the papers, each as a row of settings: priors, posterior, and how to train."""
+
+__all__ = ["METHODS", "Method", "PerWeight", "method_for"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from pyro.distributions import Bernoulli, HalfCauchy, Normal
+from torch import Size, nn
+
+from examples.lenet.laws import GroupLasso
+from pyro_sparse.distributions import (
+    L0,
+    L2,
+    EmpiricalNormal,
+    GroupGaussianMixture,
+    HardNormal,
+    LogUniform,
+    MixtureGate,
+    PowerFunction,
+    TruncatedExponential,
+    TruncatedLogUniform,
+    UniformExponential,
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One system. Penalties and divergences are in nats on the scale of the full data.
+
+    Attributes:
+        title: What the table calls it.
+        structured: Whether whole units go, or single weights.
+        epochs: Passes over the data.
+        priors: Arguments of `bayesianize`.
+        guide: Arguments of `AutoSparse`.
+        lr: Learning rate, constant for half the steps, then falling linearly to 0.
+        gate_lr: The same of gates.
+        kl_weight: Factor of the divergences once they are warm.
+        warm_up: Between which shares of the steps that factor rises from 0.
+        pretrain: Epochs of an ordinary dense training before.
+        dropout: Probability with which binary dropout closes a hidden unit in training.
+    """
+
+    title: str
+    structured: bool = True
+    epochs: int = 30
+    priors: Mapping[str, Any] = field(default_factory=dict)
+    guide: Mapping[str, Any] = field(default_factory=dict)
+    lr: float = 2e-3
+    gate_lr: float = 2e-2
+    kl_weight: float = 1.0
+    warm_up: tuple[float, float] = (0.0, 0.2)
+    pretrain: int = 0
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class PerWeight:
+    """An L0 law for the gates of each layer: its penalty times the weights a gate controls."""
+
+    penalties: Mapping[str, float]
+
+    def __call__(self, site: str, shape: Size, group_size: int) -> L0:
+        return L0(self.penalties[site.split(".")[0]] * group_size)
+
+
+def neurons(site: str, shape: Size, group_size: int) -> GroupGaussianMixture:
+    """A mixture of two normals for the weights of each output unit."""
+    rows = (shape[0], *(1,) * (len(shape) - 1))
+    scales = (torch.full(rows, scale) for scale in (0.1, 0.01))
+    return GroupGaussianMixture(torch.full(rows, 0.5), *scales)
+
+
+def groups(name: str, module: nn.Module) -> str:
+    """Gates sit on the maps of a convolution and on the inputs of a dense layer."""
+    return "out" if isinstance(module, nn.Conv2d) else "in"
+
+
+def _mixture(off: Any) -> dict[str, Any]:
+    return {"gate": MixtureGate(logits=torch.tensor(2.0), off=off)}
+
+
+METHODS = {
+    "dense": Method("dense", False, 15, {"weight": L2(0.0)}),
+    "dropout": Method("binary dropout", False, 20, {"weight": L2(0.0)}, dropout=0.5),
+    "group_lasso": Method("group lasso", True, 20, {"weight": GroupLasso(0.3)}),
+    "vd": Method(
+        "sparse variational dropout",
+        False,
+        100,
+        {"weight": LogUniform()},
+        {"init_scale": 0.0067},
+        lr=3e-3,
+        warm_up=(0.03, 0.2),
+    ),
+    "ebvd": Method(
+        "empirical-Bayes variational dropout",
+        False,
+        60,
+        {"weight": EmpiricalNormal()},
+        {"init_scale": 0.0067},
+        lr=3e-3,
+        warm_up=(0.03, 0.2),
+    ),
+    "mixture_em": Method(
+        "group Gaussian mixture, EM",
+        False,
+        30,
+        {"weight": neurons},
+        {"init_scale": 0.0067},
+        warm_up=(0.05, 0.5),
+        pretrain=10,
+    ),
+    "l0": Method(
+        "L0 hard concrete",
+        priors={"gate": L0(0.1)},
+        guide={"init_gate_prob": 0.8},
+    ),
+    "l0_sep": Method(
+        "L0 hard concrete, separate lambdas",
+        priors={"gate": PerWeight({"fc1": 0.25, "fc2": 0.75, "fc3": 7.0})},
+        guide={"init_gate_prob": 0.8},
+        epochs=50,
+        warm_up=(0.0, 0.4),
+    ),
+    "mdr_exp": Method(
+        "mixture gates, exponential",
+        priors={"gate": L0(0.1)},
+        guide=_mixture(TruncatedExponential(10.0)),
+    ),
+    "mdr_uniform": Method(
+        "mixture gates, exponential-uniform",
+        priors={"gate": L0(0.1)},
+        guide=_mixture(UniformExponential(12.0)),
+    ),
+    "mdr_power": Method(
+        "mixture gates, power function",
+        priors={"gate": L0(0.1)},
+        guide=_mixture(PowerFunction(20.0)),
+    ),
+    "stg": Method(
+        "STG",
+        priors={"gate": L0(0.1)},
+        guide={"gate": HardNormal(torch.tensor(0.5), torch.tensor(0.5))},
+        gate_lr=2e-3,
+    ),
+    "spike_slab": Method(
+        "spike and slab",
+        priors={"weight": Normal(0.0, 1.0), "gate": Bernoulli(torch.tensor(0.01))},
+        guide={"init_gate_prob": 0.8},
+    ),
+    "vib": Method(
+        "empirical-Bayes gates (VIB)",
+        priors={"gate": EmpiricalNormal()},
+        kl_weight=40.0,
+        epochs=60,
+        warm_up=(0.0, 0.4),
+    ),
+    "sbp": Method(
+        "structured Bayesian pruning",
+        priors={"gate": TruncatedLogUniform(-20.0, 0.0)},
+        kl_weight=20.0,
+    ),
+    "gnj": Method(
+        "BC-GNJ",
+        priors={"weight": Normal(0.0, 1.0), "gate": LogUniform()},
+        epochs=40,
+        gate_lr=1e-2,
+    ),
+    "ghs": Method(
+        "BC-GHS, fixed global scale",
+        priors={"weight": Normal(0.0, 1.0), "gate": HalfCauchy(torch.tensor(1e-5))},
+        epochs=40,
+        gate_lr=1e-2,
+    ),
+}
+
+# what LeNet-5 wants otherwise: its convolutions have few weights and cost most of the MACs
+LENET5: dict[str, dict[str, Any]] = {
+    "l0_sep": {
+        "priors": {"gate": PerWeight({"conv1": 10.0, "conv2": 0.5, "fc1": 0.1, "fc2": 10.0})}
+    },
+}
+
+
+def method_for(net: str, name: str) -> Method:
+    """A method's settings on a network, its gates where the papers have them."""
+    method = METHODS[name]
+    if net == "lenet_5_caffe":
+        method = replace(method, **LENET5.get(name, {}))
+    return replace(method, priors={**method.priors, "gate_dim": groups})

@@ -1,0 +1,70 @@
+"""Pictures of one training: what is left of the posterior, and how it came about."""
+
+__all__ = ["draw"]
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from torch import Tensor
+
+from examples.lenet.methods import Method
+from pyro_sparse.guides import AutoSparse
+from pyro_sparse.infer import Training
+from pyro_sparse.inspect import plots
+
+plt.switch_backend("Agg")
+
+
+def draw(training: Training, method: Method, path: Path) -> None:
+    """Gates or log alphas of the posterior beside error and weights left against epochs.
+
+    Args:
+        training: A training whose history has "error" and "nonzeros", in all and by layer.
+        method: What was trained.
+        path: Where the picture goes.
+    """
+    assert isinstance(training.guide, AutoSparse)
+    rows = training.rows
+    epochs = [row["epoch"] for row in rows]
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4.2), layout="tight")
+    _draw_posterior(training.guide, left)
+
+    middle.plot(epochs, [row["error"] for row in rows], color="black")
+    middle.set(title="Error of the compact network", xlabel="epoch", ylabel="test error (%)")
+    top = 3 * min(row["error"] for row in rows)
+    middle.set_ylim(0, max(top, 1e-3))
+
+    dashes = ["-", "--", ":", "-."]
+    for name, dash in zip(_layers(rows[0]), dashes, strict=False):
+        right.semilogy(epochs, [max(row[name], 1) for row in rows], dash, label=name.split()[1])
+    right.set(title="Weights that are left", xlabel="epoch", ylabel="non-zero weights")
+    right.legend()
+
+    figure.suptitle(method.title)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def _layers(row: dict[str, object]) -> list[str]:
+    return [name for name in row if name.startswith("nonzeros ")]
+
+
+def _draw_posterior(guide: AutoSparse, axes: plt.Axes) -> None:
+    laws = {site: getattr(law, "law", law) for site, law in guide.laws().items()}
+    gates = {site: law.prob_active for site, law in laws.items() if hasattr(law, "prob_active")}
+    alphas: dict[str, Tensor] = {
+        site: 2 * (law.scale.log() - law.loc.abs().clamp(min=1e-12).log())
+        for site, law in laws.items()
+        if hasattr(law, "loc") and hasattr(law, "scale")
+    }
+    if gates:
+        plots.gate_probabilities(gates, ax=axes)
+    elif alphas:
+        scales = {site: alpha for site, alpha in alphas.items() if ".gate" in site}
+        plots.log_alpha_histogram(scales or alphas, 0.0 if scales else 3.0, ax=axes)
+    else:
+        points = {site: law.mean.detach().abs().flatten() for site, law in laws.items()}
+        for site, values in points.items():
+            axes.hist(values.clamp(min=1e-6).log10().cpu(), 60, histtype="step", label=site)
+        axes.set(title="Weights", xlabel="log10 |weight|", ylabel="number")
+        axes.legend()

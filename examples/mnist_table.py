@@ -1,0 +1,174 @@
+"""Where do the trained LeNets stand beside the published ones?
+
+Reads the results that `examples.mnist` wrote, and writes a page with one table for each network,
+ours beside the published rows, the commands that made them, and a picture of error against
+weights kept.
+
+    python -m examples.mnist_table [--results DIR] [--out DIR]
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+from statistics import median, median_low
+from typing import Any
+
+from examples.lenet.chart import draw_chart
+from examples.lenet.methods import METHODS
+from examples.lenet.published import DENSE, MARKS, PUBLISHED, Mark
+
+RESULTS = Path(__file__).parent / "results" / "mnist"
+
+HEAD = """# The papers' systems on MNIST
+
+Written by `python -m examples.mnist_table` from the JSON files beside it; no number here is typed
+by hand but the published ones, whose sources stand at the end.
+
+Error: of the compact network after the last epoch, in percent of the 10,000 test images; with
+several seeds the median. Best: the smallest of any epoch, which is chosen on the test images
+themselves, as published errors often are. Architecture: inputs of each dense layer and maps of
+each convolution that are left (of the seed with the median error). Weights: those that are not 0,
+without biases; x: dense weights over them. MACs: multiply-adds of the compact network. Time: on
+one shared core, not to be compared.
+"""
+
+Row = dict[str, Any]
+
+
+def collect(folder: Path) -> dict[tuple[str, str], dict[str, list[Row]]]:
+    """Results by network and data set, then by method, seeds in order."""
+    found: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for file in sorted(folder.glob("*.json")):
+        row = json.loads(file.read_text())
+        found[row["net"], row["data"]][row["method"]].append(row)
+    return found
+
+
+def merge(rows: list[Row]) -> Row:
+    """One row of several seeds: medians, and the architecture of the median error."""
+    middle = median_low(row["error"] for row in rows)
+    chosen = next(row for row in rows if row["error"] == middle)
+    numbers = ("error", "best_error", "nonzeros", "compression", "macs", "seconds")
+    return (
+        chosen
+        | {name: median(row[name] for row in rows) for name in numbers}
+        | {"seeds": len(rows)}
+    )
+
+
+def our_line(row: Row) -> list[str]:
+    return [
+        row["title"],
+        str(row["seeds"]),
+        f"{row['error']:.2f}",
+        f"{row['best_error']:.2f}",
+        row["architecture"],
+        f"{row['nonzeros']:,.0f}",
+        f"{row['compression']:.1f}",
+        f"{row['macs']:,.0f}",
+        str(row["epochs"]),
+        published_text(row["net"], row["method"]),
+    ]
+
+
+def published_text(net: str, method: str) -> str:
+    """The published rows of a method in one cell."""
+    own = [p for p in PUBLISHED if p.net == net and p.method == method]
+    return "; ".join(
+        f"{p.error:g} %, {p.architecture or 'weights'}, x {DENSE[net] / p.weights:.1f}"
+        for p in own
+    )
+
+
+def markdown(head: list[str], lines: list[list[str]]) -> str:
+    rule = ["---"] * len(head)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])
+
+
+def mark_line(mark: Mark, rows: list[Row]) -> str:
+    """How close the results come to the best published point."""
+    kind = "whole units" if mark.structured else "single weights"
+    own = [row for row in rows if row["structured"] == mark.structured]
+    text = f"- {kind}: {mark.weights:,.0f} weights at {mark.error:g} % ({mark.source}). "
+    good = [row for row in own if round(row["error"], 2) <= mark.error]
+    small = [row for row in own if row["nonzeros"] <= mark.weights]
+    if good:
+        best = min(good, key=lambda row: row["nonzeros"])
+        text += f"Fewest weights at no more error: {best['nonzeros']:,.0f}, {best['title']}"
+        text += f" ({best['error']:.2f} %, {best['architecture']}). "
+    if small:
+        best = min(small, key=lambda row: row["error"])
+        text += f"Least error at no more weights: {best['error']:.2f} %, {best['title']}"
+        text += f" ({best['nonzeros']:,.0f} weights, {best['architecture']}). "
+    return text + ("" if good or small else "Not reached.")
+
+
+def section(net: str, data: str, methods: dict[str, list[Row]]) -> str:
+    rows = [merge(methods[name]) for name in METHODS if name in methods]
+    head = ["method", "seeds", "error", "best", "architecture", "weights", "x", "MACs", "epochs"]
+    parts = [f"## {net} on {data}", markdown([*head, "published"], [our_line(r) for r in rows])]
+    if data == "mnist":
+        others = [p for p in PUBLISHED if p.net == net and p.method not in methods]
+        lines = [
+            [
+                p.title,
+                f"{p.error:g}",
+                p.architecture,
+                f"{p.weights:,.0f}",
+                f"{DENSE[net] / p.weights:.1f}",
+            ]
+            for p in others
+        ]
+        parts += ["Published, without a row of ours above:"]
+        parts += [markdown(["method", "error", "architecture", "weights", "x"], lines)]
+        parts += ["The best published points, and how close the rows above come:"]
+        parts += ["\n".join(mark_line(m, rows) for m in MARKS if m.net == net)]
+        missing = ", ".join(METHODS[name].title for name in METHODS if name not in methods)
+        parts += [f"Not run on this network: {missing}."] if missing else []
+    return "\n\n".join(parts)
+
+
+def commands(found: dict[tuple[str, str], dict[str, list[Row]]]) -> str:
+    lines = [
+        f"python -m examples.mnist --net {net} --data {data} --method {name} --seed "
+        f"{' '.join(str(row['seed']) for row in rows)} --epochs {rows[0]['epochs']}"
+        f"  # at {', '.join(sorted({(row['commit'] or 'unknown')[:10] for row in rows}))}"
+        for (net, data), methods in found.items()
+        for name, rows in methods.items()
+    ]
+    return "\n".join(["## Commands", "", "```bash", *lines, "```"])
+
+
+def sources() -> str:
+    lines = sorted({f"- {p.title}: {p.source}" for p in PUBLISHED})
+    return "\n".join(["## Sources of the published rows", "", *lines])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, help="the folder of the results, if not given")
+    parser.add_argument("--smoke", action="store_true", help="the same; it takes a second")
+    args = parser.parse_args()
+
+    found = collect(args.results)
+    if not found:
+        parser.error(f"there are no results in {args.results}; examples.mnist writes some")
+    out = args.out or args.results
+    out.mkdir(parents=True, exist_ok=True)
+    tables = [section(*key, methods) for key, methods in found.items()]
+    pictures = []
+    for (net, data), methods in found.items():
+        if data == "mnist":
+            draw_chart(net, [merge(rows) for rows in methods.values()], out / f"{net}.png")
+            pictures.append(f"![Error against weights kept, {net}]({net}.png)")
+
+    page = "\n\n".join([HEAD.rstrip(), *pictures, *tables, commands(found), sources()]) + "\n"
+    (out / "README.md").write_text(page)
+    print(page)
+    print(f"Wrote {out / 'README.md'}")
+
+
+if __name__ == "__main__":
+    main()

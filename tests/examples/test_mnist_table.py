@@ -1,0 +1,74 @@
+"""The table of the LeNets: seeds become medians, and marks are compared with what was reached."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from examples.lenet.published import Mark
+from examples.mnist_table import collect, mark_line, merge, section
+
+MARK = Mark("lenet_300_100", True, 1.6, 9_560, "VIB")
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    made = {
+        "net": "lenet_300_100",
+        "data": "mnist",
+        "method": "l0",
+        "title": "L0",
+        "seed": 0,
+        "structured": True,
+        "error": 1.5,
+        "best_error": 1.4,
+        "architecture": "100-90-30",
+        "nonzeros": 12_000,
+        "compression": 22.2,
+        "macs": 12_000,
+        "seconds": 60.0,
+        "epochs": 60,
+        "seeds": 1,
+        "commit": "0123456789ab",
+    }
+    return made | changes
+
+
+def test_several_seeds_become_medians() -> None:
+    rows = [
+        row(error=e, nonzeros=n, architecture=f"{n}") for e, n in ((1.9, 5), (1.5, 7), (1.6, 9))
+    ]
+
+    merged = merge(rows)
+
+    assert (merged["error"], merged["nonzeros"], merged["seeds"]) == (1.6, 7, 3)
+    assert merged["architecture"] == "9"
+
+
+def test_a_mark_is_reached_only_by_rows_of_its_kind() -> None:
+    single = row(structured=False, error=1.0, nonzeros=10)
+
+    assert mark_line(MARK, [single]).endswith("Not reached.")
+
+
+def test_a_mark_names_the_nearest_rows() -> None:
+    rows = [
+        row(),
+        row(title="small", error=1.9, nonzeros=9_000),
+        row(title="large", nonzeros=20_000),
+    ]
+
+    text = mark_line(MARK, rows)
+
+    assert "no more error: 12,000, L0 (1.50 %" in text
+    assert "no more weights: 1.90 %, small" in text
+
+
+def test_results_are_found_and_shown_beside_the_published(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        (tmp_path / f"l0-{seed}.json").write_text(json.dumps(row(seed=seed)))
+
+    ((key, methods),) = collect(tmp_path).items()
+    text = section(*key, methods)
+
+    assert "| L0 | 2 | 1.50 | 1.40 | 100-90-30 | 12,000 | 22.2 |" in text
+    assert "1.4 %, 219-214-100, x 3.8" in text
+    assert "Not run on this network: dense, binary dropout" in text
