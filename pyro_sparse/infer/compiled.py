@@ -123,11 +123,14 @@ class CompiledBound:
         mode: Mode of torch's compiler.
         fallback: Whether what cannot be compiled runs eagerly, with a warning, instead of
             raising.
+        *also: What else `evaluate` reads or changes, beside model and guide.
     """
 
     JOINT_LIMIT = 5_000_000
 
-    def __init__(self, evaluate: Evaluate, gradients: str, mode: str, fallback: bool) -> None:
+    def __init__(
+        self, evaluate: Evaluate, gradients: str, mode: str, fallback: bool, *also: Any
+    ) -> None:
         if gradients not in ("auto", "joint", "loss"):
             raise ValueError(f"gradients is 'auto', 'joint' or 'loss', got {gradients!r}.")
         if mode not in torch._inductor.list_mode_options():
@@ -137,6 +140,7 @@ class CompiledBound:
         self.gradients = gradients
         self.mode = mode
         self.fallback = fallback
+        self.also = also
         self._compiled: dict[tuple, list[_Compiled]] = {}
         self._met: dict[tuple, tuple[Surroundings, list[tuple[str, Tensor]]]] = {}
         self._eager: set[tuple] = set()
@@ -167,7 +171,7 @@ class CompiledBound:
                 if not self.fallback:
                     raise
                 self._eager.add(key)
-                warnings.warn(f"Stays eager. {error}", CompileWarning, stacklevel=3)
+                warnings.warn(f"Stays eager. {error}", CompileWarning, stacklevel=5)
         return self._run_eagerly(key, call)
 
     def _run_eagerly(self, key: tuple, call: _Call) -> tuple[Tensor, Parts]:
@@ -177,7 +181,7 @@ class CompiledBound:
         if key not in self._eager:
             parameters = heard_parameters(heard.trace)
             stored = StoredParameters(name for name, _ in parameters)
-            around = Surroundings(call.model, call.guide, stored)
+            around = Surroundings(call.model, call.guide, stored, *self.also)
             self._met[key] = around, parameters
         return result
 
@@ -192,7 +196,7 @@ class CompiledBound:
                 f"Not compiled {PATIENCE} times in a row, last because {changed} had changed. "
                 "Keep numbers that change from step to step in tensors (a buffer).",
                 CompileWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
         return changed is None
 

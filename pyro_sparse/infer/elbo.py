@@ -2,6 +2,7 @@ r"""The evidence lower bound for programs whose samples remember their laws."""
 
 __all__ = ["Parts", "TraceSparse_ELBO"]
 
+import functools
 import math
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -15,6 +16,7 @@ from pyro_sparse.infer.bound import evaluate, run_pair
 from pyro_sparse.infer.compiled import CompiledBound
 from pyro_sparse.infer.parts import Parts
 
+Evaluate = Callable[..., tuple[Tensor, Parts]]
 Weight = float | Tensor | Callable[[int], float | Tensor]
 
 
@@ -77,12 +79,13 @@ class TraceSparse_ELBO(ELBO):
             raise ValueError(f"compile is False, True or 'auto', got {compile!r}.")
         super().__init__(num_particles=num_particles)
         self.kl_weight = kl_weight
+        self.compile = compile
+        self.gradients = gradients
+        self.mode = mode
         self.cache_key = cache_key
         self.step = 0
         self.parts: Parts | None = None
-        self._compiled = None
-        if compile:
-            self._compiled = CompiledBound(self._evaluate, gradients, mode, compile == "auto")
+        self._bound = self.compiled(self._evaluate)
 
     def loss(self, model: Callable, guide: Callable, *args: Any, **kwargs: Any) -> Tensor:
         r"""The negative bound, a scalar in nats, without gradients."""
@@ -116,15 +119,46 @@ class TraceSparse_ELBO(ELBO):
             TypeError: A divergence has no rule and cannot be estimated from a draw.
         """
 
-        weight = self._current_weight()
-        if self._compiled is None:
-            loss, self.parts = evaluate(weight, model, guide, args, kwargs, self.num_particles)
-        else:
-            weight = torch.as_tensor(weight, dtype=torch.get_default_dtype())
-            extra = self.num_particles, self.cache_key and self.cache_key()
-            loss, self.parts = self._compiled(weight, model, guide, args, kwargs, extra)
+        return self.run(self._bound, model, guide, args, kwargs)
+
+    def compiled(self, evaluate: Evaluate, *also: Any) -> Evaluate:
+        r"""A way to evaluate the bound, compiled if this bound is.
+
+        Args:
+            evaluate: A function of (weight, model, guide, args, kwargs) that returns the loss and
+                its parts.
+            *also: What else it reads or changes, beside model and guide.
+        """
+
+        if not self.compile:
+            return evaluate
+        auto = self.compile == "auto"
+        bound = CompiledBound(evaluate, self.gradients, self.mode, auto, *also)
+        return functools.partial(self._run_compiled, bound)
+
+    def run(
+        self, evaluate: Evaluate, model: Callable, guide: Callable, args: tuple, kwargs: dict
+    ) -> Tensor:
+        r"""The loss that `evaluate` finds at the present step; keeps the parts, and counts it.
+
+        Args:
+            evaluate: What `compiled` returns.
+            model: The model.
+            guide: The guide.
+            args: Arguments of both.
+            kwargs: Keyword arguments of both.
+        """
+
+        loss, self.parts = evaluate(self._current_weight(), model, guide, args, kwargs)
         self.step += torch.is_grad_enabled()
         return loss
+
+    def _run_compiled(
+        self, bound: CompiledBound, weight: float | Tensor, *program: Any
+    ) -> tuple[Tensor, Parts]:
+        extra = self.num_particles, self.cache_key and self.cache_key()
+        weight = torch.as_tensor(weight, dtype=torch.get_default_dtype())
+        return bound(weight, *program, extra=extra)
 
     def _get_trace(
         self, model: Callable, guide: Callable, args: tuple, kwargs: dict[str, Any]
@@ -133,7 +167,7 @@ class TraceSparse_ELBO(ELBO):
 
     def _evaluate(
         self,
-        weight: Tensor,
+        weight: float | Tensor,
         model: Callable,
         guide: Callable,
         args: tuple,

@@ -96,7 +96,7 @@ def capture(
             it, or uses an operation that cannot be part of a graph.
     """
 
-    kept = [(t, t._version, t.detach().clone()) for _, t in around.tensors if not _overlaps(t)]
+    kept = [(t, t.detach().clone()) for _, t in around.tensors if not _overlaps(t)]
     try:
         with (
             torch.random.fork_rng(),
@@ -109,9 +109,9 @@ def capture(
         raise UntraceableError(_explanation(error)) from error
     finally:
         with torch.no_grad():
-            for tensor, version, value in kept:
-                # Batch norm changes its statistics without counting a version.
-                if tensor._version != version or not tensor.requires_grad:
+            for tensor, value in kept:
+                # Not every change counts a version: batch norm's and fused updates do not.
+                if not tensor.equal(value):
                     tensor.copy_(value)
 
     changed = around.change()

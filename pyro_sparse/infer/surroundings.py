@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.optim import Optimizer
 
 _SCALARS = (bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device)
+_ENTERED = nn.Module, Optimizer, Distribution, Mapping, list, tuple, functools.partial
 _FOREIGN = ("torch", "pyro", "pyro_sparse", "builtins", "numpy", "functools", "typing", "weakref")
 
 
@@ -121,7 +123,7 @@ class Surroundings:
 
 def _inside(path: str, value: Any) -> Iterator[Place]:
     if isinstance(value, Mapping):
-        yield from (Place(value, key, f"{path}[{key!r}]") for key in list(value))
+        yield from (Place(value, key, f"{path}[{_name(key)}]") for key in list(value))
     elif isinstance(value, (list, tuple)):
         yield from (Place(value, index, f"{path}[{index}]") for index in range(len(value)))
     elif isinstance(value, types.MethodType):
@@ -136,7 +138,7 @@ def _inside(path: str, value: Any) -> Iterator[Place]:
 
 def _attributes(path: str, value: Any) -> Iterator[Place]:
     own = vars(value)
-    for name in list(own):
+    for name in ("state", "param_groups") if isinstance(value, Optimizer) else list(own):
         if isinstance(value, nn.Module) and name in ("_parameters", "_buffers", "_modules"):
             inner = own[name]
             yield from (Place(inner, key, f"{path}.{key}") for key in list(inner))
@@ -154,10 +156,14 @@ def _around_function(path: str, function: types.FunctionType) -> Iterator[Place]
     yield from (Place([x], 0, path) for x in (function.__defaults__, function.__kwdefaults__))
 
 
+def _name(key: Any) -> str:
+    return f"a tensor {tuple(key.shape)}" if isinstance(key, Tensor) else repr(key)
+
+
 def _is_foreign(value: Any) -> bool:
     if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
         return True
-    if isinstance(value, (nn.Module, Distribution, Mapping, list, tuple, functools.partial)):
+    if isinstance(value, _ENTERED):
         return False
 
     owner = value if isinstance(value, (types.FunctionType, types.MethodType)) else type(value)
