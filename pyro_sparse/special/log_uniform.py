@@ -134,15 +134,20 @@ class _LogUniformFit(torch.autograd.Function):
         ratio, share = ctx.saved_tensors
         square = ratio.square()
         if torch.is_grad_enabled():  # differentiated once more, which the kept share is not
-            share = _fit_share(square)
-
-        bend = share * (1 - share) / torch.where(ratio == 0, torch.ones_like(ratio), ratio)
-        return grad * (ratio / (1 + square) + 2 * FIT[0] * FIT[2] * bend)
+            return grad * ratio * _fit_slope(square, _fit_share(square))
+        return _fit_slope(square, share).mul_(ratio).mul_(grad)
 
 
 def _fit_share(square: Tensor) -> Tensor:
     log_square = square.clamp(min=torch.finfo(square.dtype).tiny).log()  # minus log alpha
     return log_square.mul_(FIT[2]).sub_(FIT[1]).sigmoid_()
+
+
+def _fit_slope(square: Tensor, share: Tensor) -> Tensor:
+    """The derivative over the ratio of mean and standard deviation, over that ratio."""
+    bend = share * (1 - share)
+    positive = square.clamp(min=torch.finfo(square.dtype).tiny)
+    return torch.addcdiv((1 + square).reciprocal(), bend, positive, value=2 * FIT[0] * FIT[2])
 
 
 def _chebyshev(coefficients: tuple[float, ...], u: Tensor) -> Tensor:
