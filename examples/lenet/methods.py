@@ -46,7 +46,7 @@ class Method:
 
     title: str
     structured: bool = True
-    epochs: int = 30
+    epochs: int = 25
     priors: Mapping[str, Any] = field(default_factory=dict)
     guide: Mapping[str, Any] = field(default_factory=dict)
     lr: float = 2e-3
@@ -90,7 +90,7 @@ METHODS = {
     "vd": Method(
         "sparse variational dropout",
         False,
-        100,
+        70,
         {"weight": LogUniform()},
         {"init_scale": 0.0067},
         lr=3e-3,
@@ -99,7 +99,7 @@ METHODS = {
     "ebvd": Method(
         "empirical-Bayes variational dropout",
         False,
-        60,
+        40,
         {"weight": EmpiricalNormal()},
         {"init_scale": 0.0067},
         lr=3e-3,
@@ -108,7 +108,7 @@ METHODS = {
     "mixture_em": Method(
         "group Gaussian mixture, EM",
         False,
-        30,
+        25,
         {"weight": neurons},
         {"init_scale": 0.0067},
         warm_up=(0.05, 0.5),
@@ -123,7 +123,7 @@ METHODS = {
         "L0 hard concrete, separate lambdas",
         priors={"gate": PerWeight({"fc1": 0.25, "fc2": 0.75, "fc3": 7.0})},
         guide={"init_gate_prob": 0.8},
-        epochs=50,
+        epochs=40,
         warm_up=(0.0, 0.4),
     ),
     "mdr_exp": Method(
@@ -167,13 +167,13 @@ METHODS = {
     "gnj": Method(
         "BC-GNJ",
         priors={"weight": Normal(0.0, 1.0), "gate": LogUniform()},
-        epochs=40,
+        epochs=30,
         gate_lr=1e-2,
     ),
     "ghs": Method(
         "BC-GHS, fixed global scale",
         priors={"weight": Normal(0.0, 1.0), "gate": HalfCauchy(torch.tensor(1e-5))},
-        epochs=40,
+        epochs=30,
         gate_lr=1e-2,
     ),
 }
