@@ -154,11 +154,17 @@ class TraceSparse_ELBO(ELBO):
         return loss
 
     def _run_compiled(
-        self, bound: CompiledBound, weight: float | Tensor, *program: Any
+        self,
+        bound: CompiledBound,
+        weight: float | Tensor,
+        model: Callable,
+        guide: Callable,
+        args: tuple,
+        kwargs: dict[str, Any],
     ) -> tuple[Tensor, Parts]:
         extra = self.num_particles, self.cache_key and self.cache_key()
         weight = torch.as_tensor(weight, dtype=torch.get_default_dtype())
-        return bound(weight, *program, extra=extra)
+        return bound(weight, model, guide, args, kwargs, extra)
 
     def _get_trace(
         self, model: Callable, guide: Callable, args: tuple, kwargs: dict[str, Any]

@@ -45,6 +45,7 @@ class TrainingStep:
         TypeError: `optimizer` is none of torch's.
 
     Example:
+        >>> from torch import nn
         >>> from pyro_sparse.distributions import LogUniform
         >>> from pyro_sparse.guides import AutoSparse
         >>> from pyro_sparse.nn import Classifier, bayesianize
