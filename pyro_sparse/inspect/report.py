@@ -3,7 +3,7 @@ r"""One table that says what a posterior has made of a network."""
 __all__ = ["report"]
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +18,8 @@ from pyro_sparse.infer.draws import evaluating, guide_draw, model_draw
 from pyro_sparse.infer.statements import Site, is_latent
 from pyro_sparse.inspect.extras import require
 from pyro_sparse.local import Deferred
+from pyro_sparse.nn import BayesianLayer
+from pyro_sparse.nn.layer import BayesianNetwork
 from pyro_sparse.prune import Criterion, count, freeze, masks
 from pyro_sparse.prune.mask import Posterior, posteriors
 
@@ -39,8 +41,10 @@ def report(
     layer's gates; `kl` its divergence in nats; `weights` and `weights_kept` count entries of
     parameters with two or more dimensions, kept ones being those that `freeze` leaves non-zero;
     `macs` and `macs_kept` are multiply-adds of one example, as `count` counts them; `noise` says
-    how the layer's samples are drawn in training: "local" (as noise of the pre-activations), "per
-    example", "once" for all examples, or "none" for point masses.
+    how the layer's samples were drawn when the model ran just now: "local" (as noise of the
+    pre-activations), "per example", "once" for all examples, or "none" for point masses. It is
+    "not converted" for modules with weights of which nothing is sampled; the scales and shifts of
+    norms are no weights.
 
     Args:
         model: A network made by `bayesianize`, with a likelihood around it.
@@ -64,6 +68,10 @@ def report(
             row.setdefault("noise", []).append(noise[site])
             if posterior.role == "gate" or isinstance(posterior.law, Gate):
                 row |= _gates(posterior, kept[site])
+
+    for name, weights in _not_converted(model):
+        row = rows.setdefault(name, {"weights": weights, "weights_kept": weights})
+        row["noise"] = ["not converted"]
 
     frame = pandas.DataFrame(rows.values(), index=[name or "(net)" for name in rows])
     frame = frame.reindex(columns=[*_COLUMNS, "noise"])
@@ -104,6 +112,16 @@ def _costs(
         }
 
     return rows
+
+
+def _not_converted(model: nn.Module) -> Iterator[tuple[str, int]]:
+    """Modules that kept all of their weights as parameters, and how many."""
+    network = next(module for module in model.modules() if isinstance(module, BayesianNetwork))
+
+    for name, module in network.named_modules():
+        weights = sum(p.numel() for p in module.parameters(recurse=False) if p.ndim > 1)
+        if weights and not (isinstance(module, BayesianLayer) and module.sources):
+            yield name, weights
 
 
 def _gates(posterior: Posterior, kept: Tensor) -> Row:

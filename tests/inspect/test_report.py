@@ -8,13 +8,13 @@ import pyro
 import pytest
 import torch
 from pyro.distributions import Normal
-from torch import nn
+from torch import Tensor, nn
 
 from pyro_sparse.distributions import L0, LogUniform
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import TraceSparse_ELBO
 from pyro_sparse.inspect import report
-from pyro_sparse.nn import Classifier, Regressor, bayesianize
+from pyro_sparse.nn import Classifier, Regressor, bayesianize, by_name, layers
 from pyro_sparse.prune import count, freeze, masks
 from tests.inspect.conftest import Trained
 
@@ -67,8 +67,46 @@ def test_layers_without_gates_and_plain_layers() -> None:
 
     assert table["groups"].isna().all()
     assert table["kl"].isna().tolist() == [True, False, False]
-    assert table["noise"].tolist() == ["", "local", ""]
+    assert table["noise"].tolist() == ["not converted", "local", ""]
     assert table.loc["total", "macs"] == 36
+
+
+class Attentive(nn.Module):
+    """Layers that conversion leaves alone: attention, a norm, a matrix of the network's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(9, 4)
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.norm = nn.LayerNorm(4)
+        self.fc = nn.Linear(4, 3)
+        self.matrix = nn.Parameter(torch.randn(4, 4))
+        self.last = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x)
+        x, _ = self.attention(x, x, x)
+        return self.last(self.fc(self.norm(x) @ self.matrix).mean(1))
+
+
+def test_what_was_not_converted_is_listed() -> None:
+    select = layers & ~by_name("last")
+    model = Classifier(bayesianize(Attentive(), weight=LogUniform(), select=select), 10)
+
+    table = report(model, AutoSparse(model, init_scale=0.5), torch.randint(9, (3, 5)))
+
+    assert table["noise"].to_dict() == {
+        "embed": "local",
+        "fc": "local",
+        "norm": "",
+        "last": "not converted",
+        "attention": "not converted",
+        "attention.out_proj": "not converted",
+        "(net)": "not converted",
+        "total": "",
+    }
+    assert table.loc["attention", "weights"] == 48 and table.loc["(net)", "weights"] == 16
+    assert table["kl"].isna()["attention"]
 
 
 def test_a_network_that_is_one_layer() -> None:
