@@ -23,7 +23,7 @@ from examples.lenet.data import DATA, load, with_random_labels
 from examples.lenet.methods import METHODS, method_for
 from examples.lenet.pictures import draw
 from examples.lenet.program import train
-from examples.lenet.result import measure, result, smaller
+from examples.lenet.result import gate_counts, measure, result, smaller
 from models.lenet import lenet5, lenet_300_100
 from pyro_sparse.infer import Training
 from pyro_sparse.prune import save
@@ -34,12 +34,12 @@ NETS = {"lenet_300_100": lenet_300_100, "lenet_5_caffe": lenet5}
 def run(args: argparse.Namespace, name: str, seed: int, data: Data) -> None:
     """Trains one method and writes what came of it beside its checkpoint."""
     method = method_for(args.net, name)
-    method = replace(method, epochs=args.epochs or method.epochs)
     if args.smoke:
         method = replace(method, epochs=1, pretrain=min(method.pretrain, 1))
+    method = replace(method, epochs=args.epochs or method.epochs)
 
     def look(training: Training) -> dict[str, float | str]:
-        return measure(smaller(training, data)[1], data)
+        return measure(smaller(training, data)[1], data) | gate_counts(training.guide)
 
     kind = args.data
     if args.random_labels:

@@ -5,9 +5,11 @@ __all__ = ["draw"]
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import torch
 from torch import Tensor
 
 from examples.lenet.methods import Method
+from examples.lenet.result import BINS
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import Training
 from pyro_sparse.inspect import plots
@@ -26,8 +28,15 @@ def draw(training: Training, method: Method, path: Path) -> None:
     assert isinstance(training.guide, AutoSparse)
     rows = training.rows
     epochs = [row["epoch"] for row in rows]
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4.2), layout="tight")
+    sites = [name for name in rows[0] if name.startswith("bins ")]
+    columns = max(3, len(sites))
+    figure = plt.figure(figsize=(5 * columns, 8 if sites else 4), layout="tight")
+    left, middle, right = (figure.add_subplot(2 if sites else 1, columns, i) for i in (1, 2, 3))
     _draw_posterior(training.guide, left)
+    for place, site in enumerate(sites, columns + 1):
+        draws = [_as_draws(row[site]) for row in rows]
+        axes = plots.gate_histories(draws, epochs, BINS, figure.add_subplot(2, columns, place))
+        axes.set_title(f"Draws of {site.split()[1]}", loc="left", fontsize=11)
 
     middle.plot(epochs, [row["error"] for row in rows], color="black")
     middle.set(title="Error of the compact network", xlabel="epoch", ylabel="test error (%)")
@@ -43,6 +52,12 @@ def draw(training: Training, method: Method, path: Path) -> None:
     figure.suptitle(method.title)
     figure.savefig(path, dpi=90)
     plt.close(figure)
+
+
+def _as_draws(counts: str) -> Tensor:
+    """Numbers that fall into the bins as often as was counted."""
+    middles = (torch.arange(BINS) + 0.5) / BINS
+    return middles.repeat_interleave(torch.tensor([int(n) for n in counts.split()]))
 
 
 def _layers(row: dict[str, object]) -> list[str]:

@@ -1,6 +1,6 @@
 """What a trained method is worth, measured on the physically smaller network."""
 
-__all__ = ["describe", "measure", "result"]
+__all__ = ["BINS", "describe", "gate_counts", "measure", "result", "smaller"]
 
 import platform
 import subprocess
@@ -14,10 +14,13 @@ from torch.distributions import Distribution
 
 from examples.data import Data
 from examples.lenet.methods import Method
+from pyro_sparse.distributions import Gate
+from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import Training
-from pyro_sparse.local import law_tensors
+from pyro_sparse.local import law_tensors, peel
 from pyro_sparse.prune import compact, count, freeze
 
+BINS = 20
 FOLDER = Path(__file__).parent
 
 
@@ -53,6 +56,15 @@ def measure(net: nn.Module, data: Data) -> dict[str, Any]:
         "nonzero_macs": found.nonzero_macs,
         **{f"nonzeros {name}": number for name, number in left.items()},
     }
+
+
+@torch.no_grad()
+def gate_counts(guide: AutoSparse) -> dict[str, str]:
+    """A draw of each layer's gates, counted in `BINS` bins from 0 to 1."""
+    laws = {site: peel(law) for site, law in guide.laws().items()}
+    draws = {site: law.sample().cpu() for site, law in laws.items() if isinstance(law, Gate)}
+    counts = {site: torch.histc(draw.float(), BINS, 0, 1).int() for site, draw in draws.items()}
+    return {f"bins {site}": " ".join(map(str, n.tolist())) for site, n in counts.items()}
 
 
 def smaller(training: Training, data: Data) -> tuple[nn.Module, Any]:
