@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pyro_sparse.infer.bound import evaluate
 from pyro_sparse.infer.elbo import TraceSparse_ELBO
 from pyro_sparse.infer.parts import Parts
 
@@ -106,7 +105,7 @@ class TrainingStep:
         kwargs: dict[str, Any],
     ) -> tuple[Tensor, Parts]:
         with torch.enable_grad():
-            loss, parts = evaluate(weight, model, guide, args, kwargs, self.elbo.num_particles)
+            loss, parts = self.elbo.evaluate(weight, model, guide, args, kwargs)
             gradients = torch.autograd.grad(loss, self._trained(), allow_unused=True)
 
         for parameter, gradient in zip(self._trained(), gradients, strict=True):

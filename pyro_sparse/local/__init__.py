@@ -1,6 +1,14 @@
 r"""Samples that remember their law."""
 
-__all__ = ["Deferred", "Local", "SecondUseError", "law_tensors", "with_law_tensors", "peel"]
+__all__ = [
+    "Deferred",
+    "Local",
+    "SecondUseError",
+    "law_tensors",
+    "peel",
+    "variances_in",
+    "with_law_tensors",
+]
 
 from pyro_sparse.local import (  # noqa: F401
     algebra,
@@ -14,3 +22,4 @@ from pyro_sparse.local.deferred import Deferred
 from pyro_sparse.local.draw import SecondUseError
 from pyro_sparse.local.law import Local, peel
 from pyro_sparse.local.parameters import law_tensors, with_law_tensors
+from pyro_sparse.local.precision import variances_in

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pyro_sparse.local.deferred import Deferred, Factor, as_activation
+from pyro_sparse.local.precision import lowered
 
 Call = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -51,7 +52,8 @@ class Operation:
 
         if self.spread is not None:
             return self.spread(input, variance, bias)
-        return self.call(input.square(), variance, bias)
+        offset = None if bias is None else lowered(bias)
+        return self.call(lowered(input.square()), lowered(variance), offset)
 
 
 @dataclass
