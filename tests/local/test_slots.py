@@ -100,6 +100,10 @@ LAYERS: dict[str, tuple[Callable[..., Tensor], tuple[int, ...], tuple[int, ...]]
     "conv_transpose1d": (F.conv_transpose1d, (5, 2, 4), (2, 3, 3)),
     "conv_transpose2d": (F.conv_transpose2d, (5, 2, 3, 4), (2, 3, 3, 2)),
     "conv_transpose3d": (F.conv_transpose3d, (2, 2, 2, 3, 2), (2, 3, 2, 2, 2)),
+    "linear, one output": (lambda x, w, b: F.linear(x, w), (5, 4), (4,)),
+    "bilinear": (lambda x, w, b: F.bilinear(x, x.square(), w, b), (5, 4), (3, 4, 4)),
+    "einsum": (lambda x, w, b: torch.einsum("bi,io->bo", x, w) + b, (5, 4), (4, 3)),
+    "embedding": (lambda x, w, b: F.embedding((x > 0).long(), w), (5, 4), (2, 3)),
 }
 POINTS = {
     "no scale": lambda value: Normal(value, torch.zeros_like(value), validate_args=False),
@@ -118,9 +122,9 @@ def test_without_variance_and_with_open_gates_it_is_the_dense_layer(
 
     w, b = sample(POINTS[point](weight)), sample(POINTS[point](bias))
     if gated:
-        units = shape[0] if "transpose" in name else shape[1]
+        units = shape[0] if "transpose" in name else shape[1] if "conv" in name else shape[-1]
         z = sample(HardConcrete(logits=torch.full((units,), 50.0)))
-        w = w * (z if name.startswith("linear") else to_inputs(z, name, len(shape)))
+        w = w * (to_inputs(z, name, len(shape)) if "conv" in name else z)
 
     wanted = call(x, weight, bias)
     torch.testing.assert_close(
