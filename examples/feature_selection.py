@@ -48,9 +48,8 @@ def train_dense(table: Table, data: Data, epochs: int) -> dict[str, float]:
     """Scores of the network without gates and priors."""
     net = network(table, data.x.shape[1])
     loss = F.cross_entropy if table.classes else F.mse_loss
-    descend(
-        net, lambda x, y: loss(net(x), y), data.x, data.y, epochs, 1e-2, 1e-2, lambda: {}, "dense"
-    )
+    settings = (data.x, data.y, epochs, table.lr, table.lr, dict, "dense")
+    descend(net, lambda x, y: loss(net(x), y), *settings)
     with torch.no_grad():
         found = net(data.x_test)
         noise = F.mse_loss(net(data.x), data.y).sqrt() if not table.classes else None
@@ -72,13 +71,8 @@ def train_gated(table: Table, data: Data, epochs: int) -> tuple[nn.Module, AutoS
 
     half = epochs * len(data.x.split(BATCH)) / 2
     bound = TraceSparse_ELBO(kl_weight=lambda step: min(1.0, step / half))(model, guide)
-    descend(
-        bound,
-        lambda x, y: bound(x, y) / size,
-        *(data.x, data.y, epochs, 1e-2, 2e-2),
-        lambda: {},
-        "gated",
-    )
+    settings = (data.x, data.y, epochs, table.lr, 2e-2, dict, "gated")
+    descend(bound, lambda x, y: bound(x, y) / size, *settings)
     return model, guide
 
 

@@ -21,6 +21,7 @@ class Table:
         load: Features, responses and names of the features, given a seed.
         hidden: Units of the hidden layer.
         epochs: Passes over the data.
+        lr: Learning rate of the weights.
         classes: Number of classes; None for regression.
         relevant: How many features matter, the first ones; None where nobody knows.
     """
@@ -28,6 +29,7 @@ class Table:
     load: Callable[[int], tuple[Any, Any, list[str]]]
     hidden: int
     epochs: int
+    lr: float = 1e-2
     classes: int | None = None
     relevant: int | None = None
 
@@ -63,6 +65,6 @@ def _bundled(load: Callable[[], Any]) -> Callable[[int], tuple[Any, Any, list[st
 
 TABLES = {
     "planted": Table(_planted, hidden=32, epochs=250, relevant=5),
-    "cancer": Table(_bundled(load_breast_cancer), hidden=8, epochs=400, classes=2),
+    "cancer": Table(_bundled(load_breast_cancer), hidden=8, epochs=400, lr=3e-3, classes=2),
     "diabetes": Table(_bundled(load_diabetes), hidden=8, epochs=400),
 }
