@@ -20,15 +20,12 @@ import torch
 
 from examples.data import Data
 from examples.lenet.data import DATA, load, with_random_labels
-from examples.lenet.methods import METHODS, method_for
+from examples.lenet.methods import METHODS, NETS, method_for
 from examples.lenet.pictures import draw
 from examples.lenet.program import train
 from examples.lenet.result import gate_counts, measure, result, smaller
-from models.lenet import lenet5, lenet_300_100
 from pyro_sparse.infer import Training
 from pyro_sparse.prune import save
-
-NETS = {"lenet_300_100": lenet_300_100, "lenet_5_caffe": lenet5}
 
 
 def run(args: argparse.Namespace, name: str, seed: int, data: Data) -> None:
@@ -39,7 +36,7 @@ def run(args: argparse.Namespace, name: str, seed: int, data: Data) -> None:
     method = replace(method, epochs=args.epochs or method.epochs)
 
     def look(training: Training) -> dict[str, float | str]:
-        return measure(smaller(training, data)[1], data) | gate_counts(training.guide)
+        return measure(smaller(training, data)[1], data) | gate_counts(training)
 
     kind = args.data
     if args.random_labels:

@@ -19,6 +19,7 @@ EXAMPLES = {
     "mnist_table": ["README.md", "lenet_300_100.png"],
     "benchmarks.step_time": ["step_time.json"],
     "benchmarks.gate_sampling": ["gate_sampling.json"],
+    "benchmarks.prediction_memory": ["prediction_memory.json"],
     "benchmarks.compact_latency": ["compact_latency.json"],
     "feature_selection": ["results.json", "planted.nc", "planted_forest.png", "features.png"],
     "uncertainty": ["uncertainty.png", "uncertainty.json"],

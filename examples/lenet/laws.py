@@ -12,6 +12,7 @@ from torch.distributions import Distribution, HalfCauchy, LogNormal, register_kl
 from torch.linalg import vector_norm
 from torch.nn.functional import softplus
 
+from pyro_sparse.distributions.checks import Shape
 from pyro_sparse.distributions.penalty import Penalty
 from pyro_sparse.guides import Options, PointFamily, SiteSpec, register_family
 from pyro_sparse.prune import register_criterion
@@ -35,7 +36,7 @@ class GroupLasso(Penalty):
 
     has_atoms = False
 
-    def expand(self, batch_shape: torch.Size, _instance: object = None) -> "GroupLasso":
+    def expand(self, batch_shape: Shape, _instance: object = None) -> "GroupLasso":
         return GroupLasso(self.penalty.expand(batch_shape), validate_args=False)
 
     def energy(self, value: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """The systems of the papers, each as a row of settings: priors, posterior, and how to train."""
 
-__all__ = ["METHODS", "Method", "PerWeight", "method_for"]
+__all__ = ["METHODS", "NETS", "Method", "PerWeight", "method_for"]
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from pyro.distributions import Bernoulli, HalfCauchy, Normal
 from torch import Size, nn
 
 from examples.lenet.laws import GroupLasso
+from models.lenet import lenet5, lenet_300_100
 from pyro_sparse.distributions import (
     L0,
     L2,
@@ -24,6 +25,11 @@ from pyro_sparse.distributions import (
     TruncatedLogUniform,
     UniformExponential,
 )
+
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "lenet_300_100": lenet_300_100,
+    "lenet_5_caffe": lenet5,
+}
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,8 @@ class PerWeight:
 def neurons(site: str, shape: Size, group_size: int) -> GroupGaussianMixture:
     """A mixture of two normals for the weights of each output unit."""
     rows = (shape[0], *(1,) * (len(shape) - 1))
-    scales = (torch.full(rows, scale) for scale in (0.1, 0.01))
-    return GroupGaussianMixture(torch.full(rows, 0.5), *scales)
+    half, wide, narrow = (torch.full(rows, value) for value in (0.5, 0.1, 0.01))
+    return GroupGaussianMixture(half, wide, narrow)
 
 
 def groups(name: str, module: nn.Module) -> str:

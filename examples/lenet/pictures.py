@@ -3,16 +3,20 @@
 __all__ = ["draw"]
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
+from torch.distributions import Normal
 
 from examples.lenet.methods import Method
 from examples.lenet.result import BINS
+from pyro_sparse.distributions import Gate
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import Training
 from pyro_sparse.inspect import plots
+from pyro_sparse.local import peel
 
 plt.switch_backend("Agg")
 
@@ -65,21 +69,20 @@ def _layers(row: dict[str, object]) -> list[str]:
 
 
 def _draw_posterior(guide: AutoSparse, axes: plt.Axes) -> None:
-    laws = {site: getattr(law, "law", law) for site, law in guide.laws().items()}
-    gates = {site: law.prob_active for site, law in laws.items() if hasattr(law, "prob_active")}
-    alphas: dict[str, Tensor] = {
-        site: 2 * (law.scale.log() - law.loc.abs().clamp(min=1e-12).log())
-        for site, law in laws.items()
-        if hasattr(law, "loc") and hasattr(law, "scale")
-    }
+    laws: dict[str, Any] = {site: peel(law) for site, law in guide.laws().items()}
+    gates = {site: law.prob_active for site, law in laws.items() if isinstance(law, Gate)}
+    scales = {site: law for site, law in laws.items() if site.endswith("gate")}
+    normal = {site: law for site, law in (scales or laws).items() if isinstance(law, Normal)}
     if gates:
         plots.gate_probabilities(gates, ax=axes)
-    elif alphas:
-        scales = {site: alpha for site, alpha in alphas.items() if ".gate" in site}
-        plots.log_alpha_histogram(scales or alphas, 0.0 if scales else 3.0, ax=axes)
+    elif normal:
+        alphas = {
+            site: 2 * (law.scale.log() - law.loc.abs().log()) for site, law in normal.items()
+        }
+        plots.log_alpha_histogram(alphas, 0.0 if scales else 3.0, ax=axes)
     else:
-        points = {site: law.mean.detach().abs().flatten() for site, law in laws.items()}
-        for site, values in points.items():
-            axes.hist(values.clamp(min=1e-6).log10().cpu(), 60, histtype="step", label=site)
-        axes.set(title="Weights", xlabel="log10 |weight|", ylabel="number")
+        for site, law in (scales or laws).items():
+            values = law.mean.detach().abs().flatten().clamp(min=1e-6).log10()
+            axes.hist(values.cpu(), 60, histtype="step", label=site)
+        axes.set(title="Means", xlabel="log10 |mean|", ylabel="number")
         axes.legend()

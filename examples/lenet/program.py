@@ -67,6 +67,7 @@ def train(
     if method.pretrain:
         dense = replace(METHODS["dense"], epochs=method.pretrain)
         before = train(dense, net, data, seed, checkpoint.with_suffix(".dense"), (), compiled)
+        assert isinstance(before.model, nn.Module)
         net = freeze(before.model, before.guide)
 
     model, guide = build(method, net.to(data.x.device), len(data.x))

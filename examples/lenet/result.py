@@ -59,9 +59,10 @@ def measure(net: nn.Module, data: Data) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def gate_counts(guide: AutoSparse) -> dict[str, str]:
+def gate_counts(training: Training) -> dict[str, str]:
     """A draw of each layer's gates, counted in `BINS` bins from 0 to 1."""
-    laws = {site: peel(law) for site, law in guide.laws().items()}
+    assert isinstance(training.guide, AutoSparse)
+    laws = {site: peel(law) for site, law in training.guide.laws().items()}
     draws = {site: law.sample().cpu() for site, law in laws.items() if isinstance(law, Gate)}
     counts = {site: torch.histc(draw.float(), BINS, 0, 1).int() for site, draw in draws.items()}
     return {f"bins {site}": " ".join(map(str, n.tolist())) for site, n in counts.items()}

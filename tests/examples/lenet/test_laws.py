@@ -39,11 +39,13 @@ def test_a_group_lasso_drops_small_columns() -> None:
 
 
 def test_the_cost_of_a_half_cauchy_scale() -> None:
-    q = {"loc": torch.tensor([-2.0, -1.0, 0.5]), "scale": torch.tensor([0.5, 0.1, 0.8])}
-    p = {"scale": torch.tensor([0.05, 0.5, 2.0])}
-    cases = (
-        LawCase(law, {name: t.double() for name, t in parameters.items()})
-        for law, parameters in ((LogNormal, q), (HalfCauchy, p))
+    posterior = LawCase(
+        LogNormal,
+        {
+            "loc": torch.tensor([-2.0, -1.0, 0.5]).double(),
+            "scale": torch.tensor([0.5, 0.1, 0.8]).double(),
+        },
     )
+    prior = LawCase(HalfCauchy, {"scale": torch.tensor([0.05, 0.5, 2.0]).double()})
 
-    check_rule(RuleCase(*cases, tolerance=1e-5))
+    check_rule(RuleCase(posterior, prior, tolerance=1e-5))

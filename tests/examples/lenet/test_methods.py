@@ -4,13 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from examples.lenet.methods import METHODS, method_for
+from examples.lenet.methods import METHODS, NETS, method_for
 from examples.lenet.program import build, with_dropout
 from examples.lenet.result import describe
 from models.lenet import lenet5, lenet_300_100
 from pyro_sparse.infer import TraceSparse_ELBO
-
-NETS = {"lenet_300_100": lenet_300_100, "lenet_5_caffe": lenet5}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -21,9 +19,9 @@ def test_every_method_has_a_bound_with_finite_gradients(net: str, name: str) -> 
 
     bound(torch.rand(4, 1, 28, 28), torch.arange(4)).backward()
 
-    parameters = [p for p in bound.parameters() if p.grad is not None]
-    assert parameters
-    assert all(p.grad.isfinite().all() for p in parameters)
+    gradients = [p.grad for p in bound.parameters() if p.grad is not None]
+    assert gradients
+    assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 @pytest.mark.parametrize("name", [name for name, m in METHODS.items() if "gate" in m.priors])

@@ -3,11 +3,9 @@
 import pytest
 import torch
 
+from examples.lenet.methods import NETS
 from examples.lenet.published import DENSE, MARKS, PUBLISHED, Published
-from models.lenet import lenet5, lenet_300_100
 from pyro_sparse.prune import count
-
-NETS = {"lenet_300_100": lenet_300_100, "lenet_5_caffe": lenet5}
 
 
 @pytest.mark.parametrize("net", NETS)
