@@ -11,9 +11,7 @@ import argparse
 import functools
 import itertools
 import json
-import math
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, RelaxedBernoulli
 
+from examples.benchmarks.memory import highest, in_fresh_processes
 from examples.benchmarks.timing import interleaved, machine
 from examples.table import as_table
 from pyro_sparse.distributions import (
@@ -98,22 +97,6 @@ def peak(name: str, elements: int, device: str) -> float:
     return highest() - before
 
 
-def highest() -> float:
-    """Highest memory of this process so far in MiB; `getrusage` would count its parent's too."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return math.nan
-
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 2**10
-
-
-def peaks(names: list[str], elements: int, device: str) -> Iterator[float]:
-    """One fresh process for each name: a process never forgets its highest memory."""
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        yield from pool.starmap(peak, [(n, elements, device) for n in names], chunksize=1)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--elements", type=int, default=10_000_000)
@@ -129,7 +112,8 @@ def main() -> None:
     steps = {name: build().step for name, build in running.items()}
     times = interleaved(steps, args.rounds, steps=1, warm_up=1)
     names = list(times)[:2] if args.smoke else list(times)
-    memory = dict(zip(names, peaks(names, args.elements, args.device), strict=True))
+    peaks = in_fresh_processes(peak, [(name, args.elements, args.device) for name in names])
+    memory = dict(zip(names, peaks, strict=True))
     rows = [
         {"law": name, "ms": ms, "ratio": ms / times[RELAXED], "peak MiB": memory.get(name)}
         for name, ms in times.items()
