@@ -11,6 +11,8 @@ __all__ = [
     "SiteSpec",
     "TransformedFamily",
     "TruncatedLogNormalFamily",
+    "fan_in",
+    "fan_in_scale",
     "register_family",
 ]
 
@@ -24,5 +26,6 @@ from pyro_sparse.guides.family import (
     TransformedFamily,
     TruncatedLogNormalFamily,
 )
+from pyro_sparse.guides.initial import fan_in, fan_in_scale
 from pyro_sparse.guides.site import SiteSpec
 from pyro_sparse.guides.table import Options, register_family

@@ -50,9 +50,10 @@ class AutoSparse(nn.Module):
             a function of (site, options).
         gate: The family of gates, likewise, for example
             `HardConcrete(temperature=0.5, logits=2.0)`.
-        init: Initial weights, as a function of (site name, shape); by default those of the
-            network that was converted, or normal ones of variance 1 / fan-in.
-        init_scale: Initial standard deviation of normal weights and scales.
+        init: Initial weights, as a function of (site name, shape), such as `fan_in()`; by default
+            those of the network that was converted, or normal ones of variance 1 / fan-in.
+        init_scale: Initial standard deviation of normal weights and scales: a number, or a
+            function of (site name, shape), such as `fan_in_scale(0.1)`.
         init_gate_prob: Initial `probs` of hard concrete gates, between 0 and 1.
         shared: Sites whose sample is drawn once for all uses, exact for any likelihood: True for
             all, or a function of the site's name.
@@ -76,7 +77,7 @@ class AutoSparse(nn.Module):
         weight: Choice = None,
         gate: Choice = None,
         init: Callable[[str, torch.Size], Tensor] | None = None,
-        init_scale: float = 0.01,
+        init_scale: float | Callable[[str, torch.Size], float] = 0.01,
         init_gate_prob: float = 0.9,
         shared: bool | Callable[[str], bool] = False,
         example: tuple | None = None,
@@ -110,6 +111,25 @@ class AutoSparse(nn.Module):
 
         return {name: family.law() for name, family in self._families.items()}
 
+    def location(self, name: str) -> nn.Parameter:
+        r"""The trained parameter that says where the law of a site is: its means, or its value.
+
+        Args:
+            name: Name of the site.
+
+        Raises:
+            ValueError: There is no such site, or its family has no such parameter.
+        """
+
+        own = self._families[name]._parameters if name in self._families else {}
+        for wanted in ("loc", "value"):
+            if (found := own.get(wanted)) is not None:
+                return found
+        raise ValueError(
+            f"A site has a location if its family trains a tensor 'loc' or 'value', and '{name}' "
+            f"has {sorted(own) or 'no family'}."
+        )
+
     def priors(self) -> dict[str, TorchDistribution]:
         r"""The prior laws, elementwise, over the model's own tensors."""
 
@@ -125,8 +145,8 @@ def _add(root: nn.Module, path: str, family: Family) -> None:
     root.add_module(last, family)
 
 
-def _check_options(init_scale: float, init_gate_prob: float) -> None:
-    if not init_scale > 0:
+def _check_options(init_scale: Any, init_gate_prob: float) -> None:
+    if not callable(init_scale) and not init_scale > 0:
         raise ValueError(f"init_scale is a positive standard deviation, got {init_scale}.")
     if not 0 < init_gate_prob < 1:
         raise ValueError(f"init_gate_prob is between 0 and 1, got {init_gate_prob}.")

@@ -48,12 +48,12 @@ class Options:
 
     Args:
         init: The initial value of a site, as a function of (name, shape).
-        init_scale: Initial standard deviation of normals.
+        init_scale: Initial standard deviation of normals, a number or likewise a function.
         init_gate_prob: Initial `probs` of gates.
     """
 
     init: Callable[[str, torch.Size], Tensor] | None = None
-    init_scale: float = 0.01
+    init_scale: float | Callable[[str, torch.Size], float] = 0.01
     init_gate_prob: float = 0.9
 
     def weights(self, site: SiteSpec) -> Tensor:
@@ -62,6 +62,19 @@ class Options:
         if self.init is None:
             return site.weights()
         return torch.as_tensor(self.init(site.name, site.shape)).to(site.full(0.0))
+
+    def scale(self, site: SiteSpec) -> float:
+        r"""The initial standard deviation of a site."""
+
+        if not callable(self.init_scale):
+            return self.init_scale
+
+        scale = float(self.init_scale(site.name, site.shape))
+        if not scale > 0:
+            raise ValueError(
+                f"init_scale returns positive standard deviations, got {scale} for '{site.name}'."
+            )
+        return scale
 
 
 Builder = Callable[[SiteSpec, Options], Family]
@@ -114,7 +127,7 @@ def build_family(site: SiteSpec, options: Options, override: Any = None) -> Fami
             f"{type(prior).__name__} prior. Give one with AutoSparse(gate=...) or register_family."
         )
     free = biject_to(prior.support).inverse_shape(site.shape)
-    return TransformedFamily(prior, site.like.new_zeros(free), options.init_scale)
+    return TransformedFamily(prior, site.like.new_zeros(free), options.scale(site))
 
 
 def located(site: SiteSpec, law: Distribution) -> LawFamily:
@@ -140,7 +153,7 @@ def located(site: SiteSpec, law: Distribution) -> LawFamily:
 
 
 def _normal_weight(site: SiteSpec, options: Options) -> Family:
-    return NormalFamily(options.weights(site), options.init_scale, "weight", site.shared)
+    return NormalFamily(options.weights(site), options.scale(site), "weight", site.shared)
 
 
 def _point_weight(site: SiteSpec, options: Options) -> Family:
@@ -149,7 +162,7 @@ def _point_weight(site: SiteSpec, options: Options) -> Family:
 
 def _normal_scale(site: SiteSpec, options: Options) -> Family:
     # A multiplicative scale starts at 1: a mean of 0 would be a stationary point.
-    return NormalFamily(site.full(1.0), options.init_scale, "gate", site.shared)
+    return NormalFamily(site.full(1.0), options.scale(site), "gate", site.shared)
 
 
 def _hard_concrete(site: SiteSpec, options: Options) -> Family:
@@ -160,11 +173,11 @@ def _hard_concrete(site: SiteSpec, options: Options) -> Family:
 
 def _truncated(site: SiteSpec, options: Options) -> Family:
     low, high = site.prior.low, site.prior.high
-    return TruncatedLogNormalFamily(site.full(high), options.init_scale, low, high, site.shared)
+    return TruncatedLogNormalFamily(site.full(high), options.scale(site), low, high, site.shared)
 
 
 def _log_normal(site: SiteSpec, options: Options) -> Family:
-    return LogNormalFamily(site.full(0.0), options.init_scale)
+    return LogNormalFamily(site.full(0.0), options.scale(site))
 
 
 for _law in (Normal, LogUniform, EmpiricalNormal, GroupGaussianMixture):

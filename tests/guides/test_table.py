@@ -171,7 +171,7 @@ def test_a_law_without_a_location() -> None:
 
 def test_a_function_of_the_users_own() -> None:
     def choose(spec: SiteSpec, options: Options) -> Family:
-        return PointFamily(spec.full(options.init_scale))
+        return PointFamily(spec.full(options.scale(spec)))
 
     made = family(LogUniform(), "weight", override=choose)
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-import pyro
 import pytest
 import torch
 from pyro.infer import SVI
+from pyro.optim import PyroOptim
 from torch import Tensor, nn
 
 from models.alexnet import alexnet
@@ -56,7 +56,7 @@ def test_one_step(name: str) -> None:
     guide = AutoSparse(model)
     gradients = noted(guide)
 
-    svi = SVI(model, guide, pyro.optim.SGD({"lr": 1e-4}), TraceSparse_ELBO())
+    svi = SVI(model, guide, PyroOptim(torch.optim.SGD, {"lr": 1e-4}), TraceSparse_ELBO())
     loss = svi.step(x, torch.tensor([0, 1]))
 
     assert loss == loss and abs(loss) < float("inf")
