@@ -7,6 +7,7 @@ from pyro.distributions import (
     Bernoulli,
     Delta,
     Gamma,
+    HalfCauchy,
     InverseGamma,
     LogNormal,
     Normal,
@@ -299,5 +300,6 @@ RULES = [
         SCALE,
         LawCase(InverseGamma, {"concentration": double(0.5)[0], "rate": double(0.5, 1.0, 2.0)}),
     ),
+    RuleCase(SCALE, LawCase(HalfCauchy, {"scale": double(0.01, 1.0, 3.0)})),
     RuleCase(POINT, L0_PRIOR, energy_of_point, skip=NO_POINT_GRADIENT),
 ]

@@ -4,12 +4,20 @@ import pyro
 import pytest
 import torch
 import torch.nn.functional as F
-from pyro.distributions import Categorical, Gamma, InverseGamma, Normal
+from pyro.distributions import (
+    Categorical,
+    Gamma,
+    HalfCauchy,
+    InverseGamma,
+    Normal,
+    TorchDistribution,
+)
 from torch import Tensor, nn
 
 from pyro_sparse.distributions import LogUniform
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import TraceSparse_ELBO
+from pyro_sparse.infer.parts import Parts
 from pyro_sparse.nn import Classifier, bayesianize
 from pyro_sparse.prune import masks
 
@@ -21,30 +29,38 @@ def problem() -> tuple[Tensor, Tensor]:
     return x, (x[:, :NEEDED].sum(1) > 0).long()
 
 
-def descend(model: nn.Module, guide: AutoSparse, x: Tensor, y: Tensor, steps: int) -> None:
-    bound = TraceSparse_ELBO()(model, guide)
-    optimizer = torch.optim.Adam(bound.parameters(), 0.02)
+def descend(
+    model: nn.Module, guide: AutoSparse, x: Tensor, y: Tensor, steps: int, lr: float = 0.02
+) -> Parts:
+    elbo = TraceSparse_ELBO()
+    bound = elbo(model, guide)
+    optimizer = torch.optim.Adam(bound.parameters(), lr)
     for _ in range(steps):
         optimizer.zero_grad()
         bound(x, y).backward()
         optimizer.step()
+    assert elbo.parts is not None
+    return elbo.parts
 
 
-def test_normal_jeffreys_scales_find_the_inputs() -> None:
-    """z ~ 1/|z|, w ~ N(0, 1), the weight being z w: the non-centred form of BC-GNJ."""
+@pytest.mark.parametrize("prior", [LogUniform(), HalfCauchy(0.01)], ids=["BC-GNJ", "BC-GHS"])
+def test_scales_of_groups_find_the_inputs(prior: TorchDistribution) -> None:
+    """z ~ 1/|z| or half-Cauchy, w ~ N(0, 1), the weight being z w: the non-centred form."""
     x, y = problem()
-    net = bayesianize(nn.Linear(INPUTS, 2), weight=Normal(0.0, 1.0), gate=LogUniform())
+    net = bayesianize(nn.Linear(INPUTS, 2), weight=Normal(0.0, 1.0), gate=prior)
     model = Classifier(net, N)
     guide = AutoSparse(model)
-    descend(model, guide, x, y, 400)
+    parts = descend(model, guide, x, y, 300, lr=0.05)
+
+    assert all(parts.analytic.values())
     assert masks(guide)["gate"].tolist() == [True] * NEEDED + [False] * (INPUTS - NEEDED)
 
 
 class HorseshoeLayer(nn.Module):
     """Half-Cauchy scales as square roots of Gamma times inverse Gamma (BC-GHS).
 
-    The global scale is that of the first factor; `width` bounds the scales, which is the
-    regularised variant.
+    The factors are sites of their own here, as in the paper. The global scale is that of the
+    first factor; `width` bounds the scales, which is the regularised variant.
     """
 
     def __init__(self, tau: float, width: float | None) -> None:

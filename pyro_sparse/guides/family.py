@@ -122,15 +122,22 @@ class LogNormalFamily(Family):
     Args:
         loc: Initial means of the logarithm, `(*shape)`.
         scale: Initial standard deviation of the logarithm.
+        role: "gate" for scales that multiply activations or weights, "weight" for any other
+            positive number, which is drawn once.
+        shared: Whether one draw of a gate serves all uses, as in `Local`.
     """
 
-    def __init__(self, loc: Tensor, scale: float) -> None:
+    def __init__(
+        self, loc: Tensor, scale: float, role: str = "weight", shared: bool = False
+    ) -> None:
         super().__init__()
         self.loc = nn.Parameter(loc.detach().clone())
         self.log_variance = nn.Parameter(torch.full_like(loc, scale).log() * 2)
+        self.role, self.shared = role, shared
 
-    def law(self) -> LogNormal:
-        return LogNormal(self.loc, (self.log_variance / 2).exp(), validate_args=False)
+    def law(self) -> TorchDistribution:
+        law = LogNormal(self.loc, (self.log_variance / 2).exp(), validate_args=False)
+        return Local(law, self.role, self.shared) if self.role == "gate" else law
 
 
 class TruncatedLogNormalFamily(Family):

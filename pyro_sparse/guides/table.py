@@ -177,7 +177,7 @@ def _truncated(site: SiteSpec, options: Options) -> Family:
 
 
 def _log_normal(site: SiteSpec, options: Options) -> Family:
-    return LogNormalFamily(site.full(0.0), options.scale(site))
+    return LogNormalFamily(site.full(0.0), options.scale(site), site.role, site.shared)
 
 
 for _law in (Normal, LogUniform, EmpiricalNormal, GroupGaussianMixture):

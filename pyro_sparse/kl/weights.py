@@ -19,7 +19,7 @@ def _normal_log_uniform(q: Normal, p: LogUniform) -> Tensor:
 
     .. math::
         \mathrm{fit:}\quad & k_1 - k_1 \sigma(k_2 + k_3 \log\alpha) + \tfrac12 \log(1 + 1/\alpha),
-            \qquad k = (0.63576, 1.87320, 1.48695) \
+            \qquad k = (0.63576, 1.87320, 1.48695) \\
         \mathrm{exact:}\quad & 2 \int_0^{\sqrt u} D(t)\,dt, \qquad u = \frac{1}{2\alpha}
             = \frac{\mu^2}{2\sigma^2}
 
@@ -28,7 +28,7 @@ def _normal_log_uniform(q: Normal, p: LogUniform) -> Tensor:
 
     References:
         Variational Dropout Sparsifies Deep Neural Networks (Molchanov, Ashukha, Vetrov, 2017),
-       , https://arxiv.org/abs/1701.05369
+        https://arxiv.org/abs/1701.05369
         Variational Gaussian Dropout is not Bayesian (Hron, Matthews, Ghahramani, 2017),
         https://arxiv.org/abs/1711.02989
     """

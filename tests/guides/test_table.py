@@ -70,7 +70,7 @@ TABLE: list[tuple[Any, str, type, bool]] = [
     (EmpiricalNormal(), "gate", dist.Normal, True),
     (TruncatedLogUniform(), "gate", TruncatedLogNormal, True),
     (dist.Gamma(0.5, 1.0), "weight", dist.LogNormal, False),
-    (dist.InverseGamma(0.5, 1.0), "gate", dist.LogNormal, False),
+    (dist.InverseGamma(0.5, 1.0), "gate", dist.LogNormal, True),
     (dist.HalfCauchy(1.0), "weight", dist.LogNormal, False),
     (dist.LogNormal(0.0, 1.0), "weight", dist.LogNormal, False),
     (dist.Laplace(0.0, 1.0), "weight", dist.TransformedDistribution, False),

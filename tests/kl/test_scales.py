@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from pyro.distributions import Gamma, InverseGamma, LogNormal
+from pyro.distributions import Gamma, HalfCauchy, InverseGamma, LogNormal
 from torch.distributions import kl_divergence
 
 import pyro_sparse.kl  # noqa: F401
@@ -35,6 +35,37 @@ def test_product_is_half_cauchy() -> None:
 
     found = (a * b).sqrt().quantile(levels)
     torch.testing.assert_close(found, tau * torch.tan(levels * math.pi / 2), rtol=0.05, atol=0)
+
+
+def test_half_cauchy_lies_below_its_factors() -> None:
+    """sqrt(a b) of two log-normals is log-normal, and knows less than a and b together."""
+    a, b, tau = LogNormal(LOC - 3, SCALE), LogNormal(LOC.flip(0), SCALE + 0.3), 0.1
+    half = torch.tensor(0.5).double()
+    factors = kl_divergence(a, Gamma(half, 1 / tau**2)) + kl_divergence(b, InverseGamma(half, 1.0))
+
+    spread = (a.scale.square() + b.scale.square()).sqrt() / 2
+    product = kl_divergence(LogNormal((a.loc + b.loc) / 2, spread), HalfCauchy(tau))
+    assert ((product > 0) & (product < factors)).all()
+
+
+def test_half_cauchy_of_a_sure_scale() -> None:
+    """Without width the divergence is the surprise at the scale, less the entropy."""
+    q = LogNormal(LOC, torch.tensor(1e-4).double())
+    surprise = -HalfCauchy(0.3).log_prob(LOC.exp())
+
+    found = kl_divergence(q, HalfCauchy(torch.tensor(0.3).double()))
+    torch.testing.assert_close(found, surprise - q.entropy(), rtol=0, atol=1e-5)
+
+
+def test_half_cauchy_in_single_precision_at_the_extremes() -> None:
+    loc = torch.linspace(-40, 40, 17).unsqueeze(-1).requires_grad_()
+    scale = torch.logspace(-4, 1, 6).requires_grad_()
+    tau = torch.tensor(1e-4, requires_grad=True)
+
+    kl = kl_divergence(LogNormal(loc, scale), HalfCauchy(tau))
+    gradients = torch.autograd.grad(kl.sum(), [loc, scale, tau])
+    assert kl.isfinite().all() and (kl > -1e-4).all()
+    assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 def test_truncated_reference_value() -> None:
