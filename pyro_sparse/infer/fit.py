@@ -24,7 +24,7 @@ from pyro_sparse.infer.batches import Batches, batches_of, moved
 from pyro_sparse.infer.elbo import TraceSparse_ELBO
 from pyro_sparse.infer.facts import at_the_mean, share_alive
 from pyro_sparse.infer.groups import build_optimizer, build_scheduler, parameter_groups
-from pyro_sparse.infer.health import require_finite
+from pyro_sparse.infer.health import finite_numbers, require_finite
 from pyro_sparse.infer.programs import trained_parameters
 from pyro_sparse.infer.progress import Progress
 from pyro_sparse.infer.ranks import Ranks
@@ -155,6 +155,8 @@ def fit(
         (2, 2, ['alive', 'epoch', 'gate_lr', 'kl'])
     """
 
+    if resume is True and checkpoint is None:
+        raise ValueError("resume=True continues `checkpoint`, and none was given.")
     _check(epochs, lr, gate_lr, clip, autocast, ema, patience, every, every_epochs)
     ranks = Ranks.current()
     order = _seeded(seed, ranks)
@@ -191,7 +193,7 @@ def fit(
             for batch in training.remaining():
                 args, kwargs = moved(batch, device)
                 optimizer.zero_grad()
-                with cast:
+                with cast, finite_numbers(training, batch, saver.written):
                     loss = loss_of(*args, **kwargs) / training.scale
                 if device.type == "cpu" or bar.is_time():
                     require_finite(training, loss.item(), saver.written)
@@ -222,11 +224,13 @@ def _descend(training: Training, loss: Tensor, clip: float | None) -> None:
     if clip is not None:
         scaler.unscale_(optimizer)
         clip_grad_norm_(training.parameters.values(), clip)
+    before = scaler.get_scale()
     scaler.step(optimizer)
     scaler.update()
 
-    scheduler = training.scheduler
-    if scheduler is not None and not isinstance(scheduler, ReduceLROnPlateau):
+    # A scale that falls says that the step was left out, and with it that of the rates.
+    scheduler, made = training.scheduler, scaler.get_scale() >= before
+    if made and scheduler is not None and not isinstance(scheduler, ReduceLROnPlateau):
         scheduler.step()
     if training.average is not None:
         training.average.update_parameters(training.programs)

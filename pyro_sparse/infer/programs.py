@@ -4,6 +4,7 @@ __all__ = ["trained_parameters"]
 
 from collections.abc import Callable
 
+import pyro
 import torch
 from pyro import poutine
 from pyro.nn import PyroModule
@@ -64,7 +65,12 @@ def _heard(model: Callable, guide: Callable, batches: Batches) -> list[tuple[str
     try:
         args, kwargs = next(batches.epoch(1))
         args, kwargs = moved((args, kwargs), _device(model, guide))
-        with torch.no_grad(), evaluating(model, guide), poutine.trace(param_only=True) as heard:
+        with (
+            torch.no_grad(),
+            pyro.validation_enabled(False),
+            evaluating(model, guide),
+            poutine.trace(param_only=True) as heard,
+        ):
             run_pair(model, guide, args, kwargs)
     except StopIteration:
         raise ValueError("Training needs at least one batch, and the data has none.") from None

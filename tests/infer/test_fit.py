@@ -1,0 +1,301 @@
+"""Training by `fit`: the same as by hand, and everything beside it."""
+
+import sys
+from typing import Any
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from pyro.infer import Trace_ELBO
+from pyro.infer.autoguide import AutoNormal
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from pyro_sparse.distributions import GroupGaussianMixture, LogUniform
+from pyro_sparse.guides import AutoSparse
+from pyro_sparse.infer import DivergedError, TraceSparse_ELBO, Training, fit, schedules
+from pyro_sparse.infer.facts import at_the_mean
+from pyro_sparse.nn import Classifier, Regressor, bayesianize
+from tests.infer.programs import data, program, train
+
+X, Y = data()
+
+
+def test_it_is_the_loop_by_hand() -> None:
+    """The dozen lines of the docstring give the same numbers."""
+    model, guide = program()
+    training = train(model, guide, seed=3, epochs=3)
+
+    by_hand, its_guide = program()
+    pyro.set_rng_seed(3)
+    steps, batches = 9, training.batches
+    weight = schedules.linear(0.0, 1.0, steps=0.1 * steps)
+    bound = TraceSparse_ELBO(kl_weight=weight)(by_hand, its_guide)
+    named = dict(bound.named_parameters())
+    gates = [p for name, p in named.items() if ".gate." in name]
+    weights = [p for name, p in named.items() if ".gate." not in name]
+    groups: list[Any] = [{"params": weights, "lr": 1e-2}, {"params": gates, "lr": 5e-2}]
+    optimizer = torch.optim.Adam(groups)
+    decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1, 2 - 2 * step / steps))
+    for epoch in range(1, 4):
+        for (x, y), _ in batches.epoch(epoch):
+            optimizer.zero_grad()
+            (bound(x, y) / len(X)).backward()
+            optimizer.step()
+            decay.step()
+        for site, prior in its_guide.priors().items():
+            if isinstance(prior, GroupGaussianMixture):
+                prior.em_step(its_guide.laws()[site])
+
+    for one, other in zip(training.programs.parameters(), bound.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_it_learns_and_says_so() -> None:
+    training = train(*program(), epochs=40, lr=5e-2, validation=data(), em=False)
+
+    first, last = training.rows[0], training.rows[-1]
+    assert last["validation_error"] < 0.2 < 0.3 < first["validation_error"]
+    assert last["validation_nll"] < first["validation_nll"]
+    assert 0 < last["alive"] <= 1
+    assert last["kl_weight"] == 1.0 and last["lr"] < first["lr"] == 5e-2
+    assert (training.epoch, training.step, training.stopped) == (40, 120, None)
+
+
+def test_the_parts_add_up() -> None:
+    training = train(*program(), epochs=3, batch_size=90, warm_up=None)
+    row = training.row
+
+    assert row["loss"] == pytest.approx(row["nll"] + row["kl"], rel=1e-5)
+
+
+def test_the_history_is_a_frame() -> None:
+    training = train(*program(), epochs=2)
+
+    assert training.history["epoch"].tolist() == [1, 2]
+    assert set(training.history.columns) == set(training.row)
+
+
+def test_a_missing_pandas_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = train(*program(), epochs=1)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+
+    with pytest.raises(ImportError, match=r"pyro-sparse\[arviz\]"):
+        _ = training.history
+
+
+def test_loaders_and_tensors_train_alike() -> None:
+    """On one batch an epoch, in which the order does not matter."""
+    tensors = train(*program(), batch_size=90)
+    loader = DataLoader(TensorDataset(X, Y), batch_size=90)
+    loaded = train(*program(), loader)
+    named = DataLoader([{"x": x, "y": y} for x, y in zip(X, Y, strict=True)], batch_size=90)  # type: ignore[arg-type, var-annotated]
+    by_name = train(*program(), named)
+
+    for other in (loaded, by_name):
+        assert other.row["loss"] == pytest.approx(tensors.row["loss"], rel=0.05)
+
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self) -> Any:
+        return iter(zip(X, Y, strict=True))
+
+
+def test_a_stream_of_unknown_length() -> None:
+    loader = DataLoader(Stream(), batch_size=32)
+
+    training = train(*program(), loader, warm_up=None, scheduler=None)
+
+    assert training.step == 12
+    with pytest.raises(ValueError, match="does not know its length"):
+        train(*program(), loader)
+
+
+def test_programs_by_hand_with_stored_parameters() -> None:
+    def model(x: Tensor, y: Tensor) -> None:
+        slope = pyro.sample("slope", dist.Normal(0.0, 1.0))
+        with pyro.plate("data", len(x)):
+            pyro.sample("obs", dist.Normal(slope * x, 0.1), obs=y)
+
+    def guide(x: Tensor, y: Tensor) -> None:
+        scale = pyro.param("scale", torch.tensor(0.1), constraint=dist.constraints.positive)
+        pyro.sample("slope", dist.Normal(pyro.param("loc", torch.tensor(0.0)), scale))
+
+    x = torch.randn(60)
+    training = train(model, guide, (x, 2 * x), batch_size=60, epochs=300, lr=2e-2)
+
+    assert pyro.param("loc").item() == pytest.approx(2.0, abs=0.1)
+    assert set(training.parameters) == {"loc", "scale"}
+
+
+def test_pyro_s_own_guides_and_bounds() -> None:
+    def model(x: Tensor, y: Tensor) -> None:
+        slope = pyro.sample("slope", dist.Normal(0.0, 1.0))
+        with pyro.plate("data", len(x)):
+            pyro.sample("obs", dist.Normal(slope * x, 0.1), obs=y)
+
+    x = torch.randn(60)
+    guide = AutoNormal(model)
+    training = train(
+        model, guide, (x, 2 * x), batch_size=60, epochs=300, lr=2e-2, elbo=Trace_ELBO()
+    )
+
+    assert guide.median()["slope"].item() == pytest.approx(2.0, abs=0.1)
+    assert training.row["kl"] is None and training.row["loss"] == training.row["nll"]
+
+
+def test_regression_reports_its_error() -> None:
+    model = Regressor(bayesianize(nn.Linear(4, 1), weight=LogUniform()), num_data=90)
+    y = X.sum(1, keepdim=True)
+    training = train(model, AutoSparse(model), (X, y), validation=(X, y), epochs=60, lr=5e-2)
+
+    assert training.row["validation_rmse"] < 0.3
+
+
+def test_callbacks_add_to_the_history_and_stop() -> None:
+    def look(training: Training) -> dict[str, Any]:
+        if training.epoch == 3:
+            training.stop("enough")
+        return {"twice": 2 * training.row["epoch"], "tensor": torch.tensor(1.5)}
+
+    training = train(*program(), epochs=10, callbacks=[look])
+
+    assert training.stopped == "enough" and training.epoch == 3
+    assert [row["twice"] for row in training.rows] == [2, 4, 6]
+    assert training.row["tensor"] == 1.5
+
+
+def test_patience() -> None:
+    training = train(*program(), epochs=50, lr=0.0, gate_lr=0.0, patience=3)
+
+    assert training.epoch < 50 and training.stopped == "no better loss in 3 epochs"
+
+
+def test_patience_does_not_count_the_warm_up() -> None:
+    training = train(
+        *program(), epochs=12, lr=0.0, gate_lr=0.0, patience=2, warm_up=(0.0, 0.5), batch_size=90
+    )
+
+    assert training.epoch > 6
+
+
+def test_a_moving_average() -> None:
+    model, guide = program()
+    training = train(model, guide, ema=0.5)
+    assert training.averaged is not None
+    averaged, its_guide = training.averaged
+
+    now, mean = (dict(g.named_parameters()) for g in (guide, its_guide))
+    assert any(not torch.equal(now[name], mean[name]) for name in now)
+    assert at_the_mean(averaged, its_guide, [((X, Y), {})]).keys() == {"nll", "error"}
+    # Its guide reads the priors of its own model.
+    assert its_guide.priors()["0.weight"] is not guide.priors()["0.weight"]
+
+
+def test_em_steps_are_made_unless_unwanted() -> None:
+    def prior(em: bool) -> Tensor:
+        model, guide = program()
+        train(model, guide, em=em)
+        return guide.priors()["0.weight"].scale2  # type: ignore[attr-defined]
+
+    assert prior(em=False).item() == pytest.approx(0.1)
+    assert prior(em=True).item() != pytest.approx(0.1)
+
+
+def test_a_clipped_gradient_moves_less() -> None:
+    def moved(clip: float | None) -> float:
+        model, guide = program()
+        before = guide.get_parameter("sites.0.weight.loc").clone()
+        train(model, guide, epochs=1, clip=clip, optimizer=torch.optim.SGD, lr=1.0, gate_lr=1.0)
+        return (guide.get_parameter("sites.0.weight.loc") - before).norm().item()
+
+    assert moved(1e-3) < 3 * 1e-3 < moved(None)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_mixed_precision(kind: torch.dtype) -> None:
+    training = train(*program(), autocast=kind, epochs=20, lr=5e-2, validation=data(), em=False)
+
+    assert training.scaler.is_enabled() == (kind == torch.float16)
+    assert training.row["validation_nll"] < training.rows[0]["validation_nll"]
+    assert all(p.dtype == torch.float32 for p in training.parameters.values())
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_site(tmp_path: Any) -> None:
+    path = tmp_path / "training.pt"
+
+    def spoil(training: Training) -> None:
+        if training.epoch == 2:
+            with torch.no_grad():
+                training.guide.get_parameter("sites.0.weight.loc").fill_(float("nan"))
+
+    model, guide = program()
+    with pytest.raises(DivergedError) as caught:
+        train(model, guide, callbacks=[spoil], checkpoint=path, em=False)
+
+    text = str(caught.value)
+    assert "step 7, in epoch 3" in text
+    assert "guide.sites.0.weight.loc" in text and str(path) in text
+    resumed = train(*program(), checkpoint=path, resume=True, em=False)
+    assert resumed.epoch == 4
+
+
+def test_the_parameters_are_those_before_the_bad_loss() -> None:
+    model, guide = program()
+    x = X.clone()
+    x[5] = torch.nan
+
+    with pytest.raises(DivergedError, match="not finite are the data of this batch"):
+        train(model, guide, (x, Y))
+
+    assert all(p.isfinite().all() for p in guide.parameters())
+
+
+def test_another_number_of_examples_is_a_warning() -> None:
+    with pytest.warns(UserWarning, match="num_data=90 examples and is trained on 60"):
+        train(*program(), (X[:60], Y[:60]), epochs=1)
+
+
+@pytest.mark.parametrize(
+    "changed, error, message",
+    [
+        ({"epochs": 0}, ValueError, "epochs is a whole number"),
+        ({"epochs": 1.5}, ValueError, "epochs is a whole number"),
+        ({"lr": -1.0}, ValueError, "lr is finite and not negative"),
+        ({"gate_lr": float("nan")}, ValueError, "gate_lr is finite"),
+        ({"clip": -1.0}, ValueError, "clip is finite"),
+        ({"ema": 1.0}, ValueError, "ema is a rate between 0 and 1"),
+        ({"patience": 0}, ValueError, "patience is a whole number"),
+        ({"every": -1.0}, ValueError, "every is finite"),
+        ({"autocast": torch.float64}, ValueError, "autocast is"),
+        ({"warm_up": (0.5, 0.1)}, ValueError, "0 <= begin <= end <= 1"),
+        ({"kl_weight": -1.0}, ValueError, "kl_weight is finite"),
+        ({"elbo": 3}, TypeError, "got int"),
+        ({"elbo": TraceSparse_ELBO(), "kl_weight": 0.5}, ValueError, "a kl_weight of its own"),
+        ({"scheduler": "slow"}, TypeError, "The scheduler is"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"resume": True, "checkpoint": None}, ValueError, "resume=True continues"),
+        ({"callbacks": [lambda training: {"list": []}]}, TypeError, "under 'list'"),
+    ],
+)
+def test_bad_settings(changed: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        train(*program(), **changed)
+
+
+def test_nothing_to_train() -> None:
+    model = Classifier(bayesianize(nn.Linear(4, 3), weight=LogUniform()), num_data=90)
+    guide = AutoSparse(model)
+    for parameter in [*guide.parameters(), *model.parameters()]:
+        parameter.requires_grad_(False)
+
+    with pytest.raises(ValueError, match="Neither the model nor the guide"):
+        fit(model, guide, (X, Y), epochs=1, progress=False)
+
+
+def test_the_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    fit(*program(), (X, Y), epochs=2, batch_size=30)
+
+    shown = capsys.readouterr().err
+    assert "epoch 2/2" in shown and "nll=" in shown and "6/6" in shown
