@@ -18,11 +18,16 @@ EXAMPLES = {
     "mnist": ["lenet_300_100-mnist-*.json", "*.safetensors", "*.png"],
     "mnist_table": ["README.md", "lenet_300_100.png"],
     "benchmarks.step_time": ["step_time.json"],
+    "benchmarks.architecture_step": ["architecture_step.json"],
     "benchmarks.gate_sampling": ["gate_sampling.json"],
     "benchmarks.prediction_memory": ["prediction_memory.json"],
     "benchmarks.compact_latency": ["compact_latency.json"],
+    "benchmarks.prediction": ["prediction.json"],
+    "benchmarks.run": ["gate_sampling.json"],
+    "benchmarks.time_to_error": ["time_to_error.json"],
     "feature_selection": ["results.json", "planted.nc", "planted_forest.png", "features.png"],
     "uncertainty": ["uncertainty.png", "uncertainty.json"],
+    "arviz_tutorial": ["forest.png", "density.png", "predictive_check.png", "sparse.nc"],
     "regression": ["regression.png", "regression.json"],
     "own_distribution": ["own_distribution.json"],
     "studies.gradient_variance": ["gradient_variance.png", "gradient_variance.json"],
@@ -32,7 +37,11 @@ EXAMPLES = {
 }
 
 # what else a smoke run is told; a test without the data is skipped
-ARGUMENTS = {"mnist": lambda: ["--data-root", str(mnist_root())]}
+ARGUMENTS = {
+    "mnist": lambda: ["--data-root", str(mnist_root())],
+    "benchmarks.run": lambda: ["gate_sampling"],
+    "benchmarks.time_to_error": lambda: ["--data-root", str(mnist_root())],
+}
 
 LONGEST = 200
 
