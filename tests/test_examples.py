@@ -72,8 +72,8 @@ def test_examples_are_short() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_smoke(example: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", f"examples.{example}", "--smoke", "--out", str(tmp_path)]
-    command += ARGUMENTS.get(example, list)()
+    command = [sys.executable, "-m", f"examples.{example}", *ARGUMENTS.get(example, list)()]
+    command += ["--smoke", "--out", str(tmp_path)]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 

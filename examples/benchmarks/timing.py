@@ -2,13 +2,17 @@
 
 __all__ = ["interleaved", "machine"]
 
+import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+
+from examples.commit import commit
 
 
 def interleaved(
@@ -37,14 +41,22 @@ def interleaved(
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    """What the numbers were measured on, and what was measured."""
     return {
-        "device": device or platform.machine(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
+        "commit": commit(),
     }
+
+
+def processor() -> str:
+    """The processor's name, and how many of its cores there are."""
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text().splitlines() if listed.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()} ({os.cpu_count()} cores)"
 
 
 def _now() -> float:

@@ -3,15 +3,14 @@
 __all__ = ["BINS", "describe", "gate_counts", "measure", "result", "smaller"]
 
 import platform
-import subprocess
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from examples.commit import commit
 from examples.data import Data
 from examples.lenet.methods import Method
 from pyro_sparse.distributions import Gate
@@ -21,7 +20,6 @@ from pyro_sparse.local import law_tensors, peel
 from pyro_sparse.prune import compact, count, freeze
 
 BINS = 20
-FOLDER = Path(__file__).parent
 
 
 @torch.no_grad()
@@ -119,15 +117,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return {type(value).__name__: asdict(value)}
     return value if isinstance(value, str | int | float | bool | tuple) else repr(value)
-
-
-def commit() -> str | None:
-    """The commit of the checkout, marked with + where files differ from it."""
-    try:
-        head, changes = (
-            subprocess.run(["git", *words], cwd=FOLDER, capture_output=True, text=True, check=True)
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
