@@ -1,24 +1,22 @@
-"""Laws that only the examples need: a group lasso, and what a half-Cauchy scale costs."""
+"""Laws that only the examples need: a group lasso and a tempered prior."""
 
-__all__ = ["GroupLasso"]
+__all__ = ["Bottleneck", "GroupLasso"]
 
 import math
 
-import numpy as np
 import torch
 from pyro.distributions import Delta
 from torch import Tensor
-from torch.distributions import Distribution, HalfCauchy, LogNormal, register_kl
+from torch.distributions import Distribution, Normal, register_kl
 from torch.linalg import vector_norm
-from torch.nn.functional import softplus
 
+from pyro_sparse.distributions import EmpiricalNormal
 from pyro_sparse.distributions.checks import Shape
 from pyro_sparse.distributions.penalty import Penalty
 from pyro_sparse.guides import Options, PointFamily, SiteSpec, register_family
 from pyro_sparse.prune import register_criterion
 
 SMALLEST = 1e-3
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
 
 
 class GroupLasso(Penalty):
@@ -45,6 +43,27 @@ class GroupLasso(Penalty):
         return self.penalty * mean_square
 
 
+class Bottleneck(EmpiricalNormal):
+    r"""An empirical-Bayes prior of gates whose divergence counts `strength` times.
+
+    References:
+        Compressing Neural Networks using the Variational Information Bottleneck (Dai, Zhu, Guo,
+        Wipf, 2018), https://arxiv.org/abs/1802.10399
+
+    Args:
+        strength: The factor, which differs from layer to layer.
+    """
+
+    def __init__(self, strength: float, validate_args: bool | None = None) -> None:
+        super().__init__((), validate_args)
+        self.strength = strength
+
+    def expand(self, batch_shape: Shape, _instance: object = None) -> "Bottleneck":
+        new = self._get_checked_instance(Bottleneck, _instance)
+        new.strength = self.strength
+        return super().expand(batch_shape, new)
+
+
 def norms(weight: Tensor) -> Tensor:
     """Root mean squares of the groups, which broadcast against the weight."""
     dims = (-3, -2, -1) if weight.ndim > 2 else (-2,)
@@ -57,19 +76,9 @@ def _delta_group_lasso(q: Delta, p: GroupLasso) -> Tensor:
     return p.energy(q.v)
 
 
-@register_kl(LogNormal, HalfCauchy)
-def _log_normal_half_cauchy(q: LogNormal, p: HalfCauchy) -> Tensor:
-    r"""Log-normal against half-Cauchy with scale t, by Gauss-Hermite quadrature.
-
-    .. math::
-        \log\frac{\pi t}{2} + E \log\Big(1 + \frac{z^2}{t^2}\Big)
-        - \mu - \log\sigma - \tfrac12 \log(2 \pi e)
-    """
-    nodes, weights = (torch.as_tensor(a).to(q.loc) for a in (NODES, WEIGHTS / WEIGHTS.sum()))
-    log_ratio = (q.loc - p.scale.log())[..., None] + q.scale[..., None] * nodes
-    expected = (softplus(2 * log_ratio) * weights).sum(-1)
-    entropy = q.loc + q.scale.log() + math.log(2 * math.pi * math.e) / 2
-    return (math.pi / 2 * p.scale).log() + expected - entropy
+@register_kl(Normal, Bottleneck)
+def _normal_bottleneck(q: Normal, p: Bottleneck) -> Tensor:
+    return p.strength * torch.log1p((q.loc / q.scale).square()) / 2
 
 
 def _point(site: SiteSpec, options: Options) -> PointFamily:

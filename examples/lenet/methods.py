@@ -1,6 +1,6 @@
 """The systems of the papers, each as a row of settings: priors, posterior, and how to train."""
 
-__all__ = ["METHODS", "NETS", "Method", "PerWeight", "method_for"]
+__all__ = ["METHODS", "NETS", "Method", "method_for"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 from pyro.distributions import Bernoulli, HalfCauchy, Normal
-from torch import Size, nn
+from torch import nn
 
 from examples.lenet.laws import GroupLasso
+from examples.lenet.priors import PerUnit, PerWeight, groups, neurons
 from models.lenet import lenet5, lenet_300_100
 from pyro_sparse.distributions import (
     L0,
     L2,
     EmpiricalNormal,
-    GroupGaussianMixture,
     HardNormal,
     LogUniform,
     MixtureGate,
@@ -63,28 +63,6 @@ class Method:
     dropout: float = 0.0
 
 
-@dataclass(frozen=True)
-class PerWeight:
-    """An L0 law for the gates of each layer: its penalty times the weights a gate controls."""
-
-    penalties: Mapping[str, float]
-
-    def __call__(self, site: str, shape: Size, group_size: int) -> L0:
-        return L0(self.penalties[site.split(".")[0]] * group_size)
-
-
-def neurons(site: str, shape: Size, group_size: int) -> GroupGaussianMixture:
-    """A mixture of two normals for the weights of each output unit."""
-    rows = (shape[0], *(1,) * (len(shape) - 1))
-    half, wide, narrow = (torch.full(rows, value) for value in (0.5, 0.1, 0.01))
-    return GroupGaussianMixture(half, wide, narrow)
-
-
-def groups(name: str, module: nn.Module) -> str:
-    """Gates sit on the maps of a convolution and on the inputs of a dense layer."""
-    return "out" if isinstance(module, nn.Conv2d) else "in"
-
-
 def _mixture(off: Any) -> dict[str, Any]:
     return {"gate": MixtureGate(logits=torch.tensor(2.0), off=off)}
 
@@ -122,34 +100,37 @@ METHODS = {
     ),
     "l0": Method(
         "L0 hard concrete",
-        priors={"gate": L0(0.1)},
+        priors={"gate": L0(0.1), "weight": L2(30.0)},
         guide={"init_gate_prob": 0.8},
     ),
     "l0_sep": Method(
         "L0 hard concrete, separate lambdas",
-        priors={"gate": PerWeight({"fc1": 0.25, "fc2": 0.75, "fc3": 7.0})},
+        priors={
+            "gate": PerWeight({"fc1": 0.25, "fc2": 1.0, "fc3": 7.0}),
+            "weight": L2(30.0),
+        },
         guide={"init_gate_prob": 0.8},
         epochs=40,
         warm_up=(0.0, 0.4),
     ),
     "mdr_exp": Method(
         "mixture gates, exponential",
-        priors={"gate": L0(0.1)},
+        priors={"gate": L0(0.1), "weight": L2(30.0)},
         guide=_mixture(TruncatedExponential(10.0)),
     ),
     "mdr_uniform": Method(
         "mixture gates, exponential-uniform",
-        priors={"gate": L0(0.1)},
+        priors={"gate": L0(0.1), "weight": L2(30.0)},
         guide=_mixture(UniformExponential(12.0)),
     ),
     "mdr_power": Method(
         "mixture gates, power function",
-        priors={"gate": L0(0.1)},
+        priors={"gate": L0(0.1), "weight": L2(30.0)},
         guide=_mixture(PowerFunction(20.0)),
     ),
     "stg": Method(
         "STG",
-        priors={"gate": L0(0.1)},
+        priors={"gate": L0(0.1), "weight": L2(30.0)},
         guide={"gate": HardNormal(torch.tensor(0.5), torch.tensor(0.5))},
         gate_lr=2e-3,
     ),
@@ -160,8 +141,10 @@ METHODS = {
     ),
     "vib": Method(
         "empirical-Bayes gates (VIB)",
-        priors={"gate": EmpiricalNormal()},
-        kl_weight=40.0,
+        priors={
+            "gate": PerUnit({"fc1": 45.0, "fc2": 40.0, "fc3": 18.0}),
+            "weight": L2(10.0),
+        },
         epochs=60,
         warm_up=(0.0, 0.4),
     ),
@@ -186,6 +169,9 @@ METHODS = {
 
 # what LeNet-5 wants otherwise: its convolutions have few weights and cost most of the MACs
 LENET5: dict[str, dict[str, Any]] = {
+    "vib": {
+        "priors": {"gate": PerUnit({"conv1": 100.0, "conv2": 100.0, "fc1": 30.0, "fc2": 30.0})}
+    },
     "l0_sep": {
         "priors": {"gate": PerWeight({"conv1": 10.0, "conv2": 0.5, "fc1": 0.1, "fc2": 10.0})}
     },
