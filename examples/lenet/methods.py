@@ -52,7 +52,7 @@ class Method:
 
     title: str
     structured: bool = True
-    epochs: int = 20
+    epochs: int = 60
     priors: Mapping[str, Any] = field(default_factory=dict)
     guide: Mapping[str, Any] = field(default_factory=dict)
     lr: float = 2e-3
@@ -68,13 +68,13 @@ def _mixture(off: Any) -> dict[str, Any]:
 
 
 METHODS = {
-    "dense": Method("dense", False, 12, {"weight": L2(0.0)}),
-    "dropout": Method("binary dropout", False, 15, {"weight": L2(0.0)}, dropout=0.5),
-    "group_lasso": Method("group lasso", True, 15, {"weight": GroupLasso(0.3)}),
+    "dense": Method("dense", False, 30, {"weight": L2(0.0)}),
+    "dropout": Method("binary dropout", False, 60, {"weight": L2(0.0)}, dropout=0.5),
+    "group_lasso": Method("group lasso", True, 60, {"weight": GroupLasso(0.3)}),
     "vd": Method(
         "sparse variational dropout",
         False,
-        70,
+        200,
         {"weight": LogUniform()},
         {"init_scale": 0.0067},
         lr=3e-3,
@@ -83,7 +83,7 @@ METHODS = {
     "ebvd": Method(
         "empirical-Bayes variational dropout",
         False,
-        30,
+        100,
         {"weight": EmpiricalNormal()},
         {"init_scale": 0.0067},
         lr=3e-3,
@@ -92,11 +92,11 @@ METHODS = {
     "mixture_em": Method(
         "group Gaussian mixture, EM",
         False,
-        15,
+        60,
         {"weight": neurons},
         {"init_scale": 0.0067},
         warm_up=(0.05, 0.5),
-        pretrain=5,
+        pretrain=15,
     ),
     "l0": Method(
         "L0 hard concrete",
@@ -110,7 +110,6 @@ METHODS = {
             "weight": L2(30.0),
         },
         guide={"init_gate_prob": 0.8},
-        epochs=30,
         warm_up=(0.0, 0.4),
     ),
     "mdr_exp": Method(
@@ -145,7 +144,7 @@ METHODS = {
             "gate": PerUnit({"fc1": 45.0, "fc2": 40.0, "fc3": 18.0}),
             "weight": L2(10.0),
         },
-        epochs=50,
+        epochs=100,
         warm_up=(0.0, 0.4),
     ),
     "sbp": Method(
@@ -156,13 +155,11 @@ METHODS = {
     "gnj": Method(
         "BC-GNJ",
         priors={"weight": Normal(0.0, 1.0), "gate": LogUniform()},
-        epochs=25,
         gate_lr=1e-2,
     ),
     "ghs": Method(
         "BC-GHS, fixed global scale",
         priors={"weight": Normal(0.0, 1.0), "gate": HalfCauchy(torch.tensor(1e-5))},
-        epochs=25,
         gate_lr=1e-2,
     ),
 }
