@@ -57,12 +57,14 @@ def train_dense(table: Table, data: Data, epochs: int) -> dict[str, float]:
     return scores(law, data.y_test)
 
 
-def train_gated(table: Table, data: Data, epochs: int) -> tuple[nn.Module, AutoSparse]:
-    """The network with a spike and a slab for the weights of each feature."""
+def train_gated(
+    table: Table, data: Data, epochs: int, active: float | None = 0.2
+) -> tuple[nn.Module, AutoSparse]:
+    """The network with a spike and a slab for the weights of each feature, or without spikes."""
     bayesian = bayesianize(
         network(table, data.x.shape[1]),
         weight=Normal(0.0, 1.0),
-        gate=Bernoulli(0.2),
+        gate=None if active is None else Bernoulli(active),
         gate_dim=lambda name, module: "in" if name == "0" else None,
     )
     size = len(data.x)

@@ -2,7 +2,6 @@
 
 __all__ = ["draw_features", "draw_forest"]
 
-import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +20,7 @@ def draw_forest(draws: Any, title: str, path: Path) -> None:
         title: What stands above.
         path: Where the picture goes.
     """
-    # With one chain there is no r-hat to warn of, and the draws are independent.
-    logging.getLogger("arviz").setLevel(logging.ERROR)
+    # Of one chain there is no r-hat, and none is missed where draws are independent.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import arviz
