@@ -35,6 +35,7 @@ class Published:
         source: Where it is printed.
         architecture: Surviving units; empty where single weights go.
         compression: Dense weights over remaining ones, where there is no architecture.
+        units: Whether whole units go although no architecture is printed.
     """
 
     net: str
@@ -44,6 +45,12 @@ class Published:
     source: str
     architecture: str = ""
     compression: float = 1.0
+    units: bool = False
+
+    @property
+    def structured(self) -> bool:
+        """Whether whole units go, or single weights."""
+        return self.units or bool(self.architecture)
 
     @property
     def weights(self) -> float:
@@ -78,8 +85,10 @@ PUBLISHED = (
     Published(MLP, "l0_arm", "L0-ARM, 0.1/N", 1.8, ARM_PAPER, "143-153-78"),
     Published(MLP, "vib", "VIB", 1.6, RIGL_PAPER, "97-71-33"),
     Published(MLP, "sbp", "SBP (of a 500-300 network)", 1.6, RIGL_PAPER, "245-160-55"),
-    Published(MLP, "budget", "Constrained L0", 1.77, CONSTRAINED, compression=3.8),
-    Published(MLP, "budget", "Constrained L0, by layer", 2.19, CONSTRAINED, compression=13.2),
+    Published(MLP, "budget", "Constrained L0", 1.77, CONSTRAINED, compression=3.8, units=True),
+    Published(
+        MLP, "budget", "Constrained L0, by layer", 2.19, CONSTRAINED, compression=13.2, units=True
+    ),
     Published(LENET5, "vd", "Sparse VD", 0.75, VD_PAPER, compression=280),
     Published(LENET5, "vd_units", "Sparse VD, units", 1.0, L0_PAPER, "14-19-242-131"),
     Published(LENET5, "group_lasso", "group lasso", 1.0, L0_PAPER, "3-12-192-500"),
@@ -90,8 +99,16 @@ PUBLISHED = (
     Published(LENET5, "l0", "L0, 0.1/N", 0.9, L0_PAPER, "20-25-45-462"),
     Published(LENET5, "l0_sep", "L0, separate lambdas", 1.0, L0_PAPER, "9-18-65-25"),
     Published(LENET5, "l0_arm", "L0-ARM, separate lambdas", 1.0, ARM_PAPER, "6-10-39-11"),
-    Published(LENET5, "budget", "Constrained L0", 1.01, CONSTRAINED, compression=12.9),
-    Published(LENET5, "budget", "Constrained L0, by layer", 0.906, CONSTRAINED, compression=42.6),
+    Published(LENET5, "budget", "Constrained L0", 1.01, CONSTRAINED, compression=12.9, units=True),
+    Published(
+        LENET5,
+        "budget",
+        "Constrained L0, by layer",
+        0.906,
+        CONSTRAINED,
+        compression=42.6,
+        units=True,
+    ),
 )
 
 MARKS = (

@@ -35,7 +35,7 @@ def test_marks_are_the_best_published_points() -> None:
             row.weights
             for row in PUBLISHED
             if row.net == mark.net
-            and bool(row.architecture) == mark.structured
+            and row.structured == mark.structured
             and row.error <= mark.error
         ]
         assert min(rivals) == pytest.approx(mark.weights)
