@@ -24,6 +24,7 @@ __all__ = [
     "snr",
     "to_sparse",
     "variances",
+    "whole_groups",
 ]
 
 from pyro_sparse.prune.compact import compact
@@ -41,6 +42,7 @@ from pyro_sparse.prune.criterion import (
     register_criterion,
     resolve,
     snr,
+    whole_groups,
 )
 from pyro_sparse.prune.expected import expected_macs
 from pyro_sparse.prune.freeze import freeze

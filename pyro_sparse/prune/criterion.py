@@ -21,6 +21,7 @@ __all__ = [
     "register_criterion",
     "resolve",
     "snr",
+    "whole_groups",
 ]
 
 import math
@@ -154,6 +155,24 @@ def by_role(weight: "Criterion | str" = "auto", gate: "Criterion | str" = "auto"
     return partial(_by_role, {"weight": resolve(weight), "gate": resolve(gate)})
 
 
+def whole_groups(
+    criterion: "Criterion | str" = "auto", groups: int | tuple[int, ...] = -1
+) -> Criterion:
+    """Keeps all weights of a group or none: a neuron is irrelevant when all its weights are.
+
+    Where a criterion drops single weights, this one drops a group only if every one of its
+    weights would go. Gates, and parameters of one dimension such as biases, keep the criterion
+    as it is.
+
+    Args:
+        criterion: criterion of single weights, or the name of one.
+        groups: dimensions that a group spans, negative, counted from the right of the weight, as
+            in `EmpiricalNormal`: for a linear weight (out, in), `-1` groups the weights into a
+            unit and `-2` those out of one.
+    """
+    return partial(_whole_groups, resolve(criterion), groups)
+
+
 def auto() -> Criterion:
     """Each kind of site by the rule of the paper it comes from.
 
@@ -272,6 +291,20 @@ def _by_role(
     criteria: dict[str, Criterion], law: Distribution, role: str, prior: Distribution
 ) -> Tensor:
     return criteria[role](law, role, prior)
+
+
+def _whole_groups(
+    criterion: Criterion,
+    groups: int | tuple[int, ...],
+    law: Distribution,
+    role: str,
+    prior: Distribution,
+) -> Tensor:
+    kept = criterion(law, role, prior)
+    if role == "gate" or kept.ndim < 2:
+        return kept
+
+    return kept.any(groups, keepdim=True).expand_as(kept)
 
 
 def _auto(law: Distribution, role: str, prior: Distribution) -> Tensor:

@@ -28,6 +28,7 @@ from pyro_sparse.prune.criterion import (
     register_criterion,
     resolve,
     snr,
+    whole_groups,
 )
 
 STANDARD = Normal(0.0, 1.0)
@@ -124,6 +125,25 @@ def test_by_role() -> None:
 
     assert not criterion(normal(0.5), "weight", LogUniform()).any()
     assert not criterion(gate(-2.0), "gate", L0(1.0)).any()
+
+
+def test_a_neuron_goes_when_all_its_weights_do() -> None:
+    prior = GroupGaussianMixture(0.5, 1.0, 0.1)
+    scale = 2 * (torch.tensor([[0.0, 9.0, 9.0], [9.0, 9.0, 9.0]]) / 2).exp()
+    law = Normal(torch.tensor(2.0), scale)
+
+    rows = whole_groups()(law, "weight", prior)
+    assert rows.tolist() == [[True] * 3, [False] * 3]
+    columns = whole_groups("dropout_rate", -2)(law, "weight", prior)
+    assert columns.tolist() == [[True, False, False]] * 2
+
+
+def test_whole_groups_leave_gates_and_biases_as_they_are() -> None:
+    criterion = whole_groups(log_alpha(3.0))
+
+    assert criterion(normal(2.9, 3.1), "weight", LogUniform()).tolist() == [True, False]
+    gates = whole_groups("deterministic_gate")(gate(-2.4, 0.0), "gate", L0(1.0))
+    assert gates.tolist() == [False, True]
 
 
 def test_resolve() -> None:
