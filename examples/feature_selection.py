@@ -145,6 +145,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="two epochs, to see that it runs")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)  # the matrices are too small to be shared between threads
 
     results = {}
     for name in args.problem:
