@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 # Draws are taken together up to this many bytes. Fewer at once spend the time on calls, more no
 # longer fit the cache; measured for networks of 10^3 to 10^6 weights and 1 to 10^4 inputs.
-TOGETHER = 2**25
+TOGETHER = 2**23
 
 
 @dataclass(frozen=True)
