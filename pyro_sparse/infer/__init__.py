@@ -1,6 +1,7 @@
 r"""Inference: the evidence lower bound, training, and predictions from a posterior."""
 
 __all__ = [
+    "Budget",
     "CheckpointWarning",
     "Classification",
     "CompileWarning",
@@ -13,11 +14,14 @@ __all__ = [
     "UntraceableError",
     "fit",
     "global_draws",
+    "pareto",
     "predict",
     "schedules",
+    "sweep",
 ]
 
 from pyro_sparse.infer import schedules
+from pyro_sparse.infer.budget import Budget
 from pyro_sparse.infer.checkpoint import CheckpointWarning
 from pyro_sparse.infer.compiled import CompileWarning
 from pyro_sparse.infer.draws import global_draws
@@ -29,4 +33,5 @@ from pyro_sparse.infer.parts import Parts
 from pyro_sparse.infer.predict import predict
 from pyro_sparse.infer.prediction import Classification, Regression
 from pyro_sparse.infer.step import TrainingStep
+from pyro_sparse.infer.sweep import pareto, sweep
 from pyro_sparse.infer.training import Training

@@ -20,6 +20,7 @@ from pyro_sparse.infer.statements import (
     Site,
     check_shapes,
     check_statements,
+    is_constraint,
     is_latent,
     is_likelihood,
     missing_sites,
@@ -80,8 +81,10 @@ def _particle(
     model_trace, guide_trace = run_pair(model, guide, args, kwargs)
     check_statements(guide_trace, model_trace)
 
-    observed = [_log_density(s) for s in model_trace.nodes.values() if is_likelihood(s)]
-    log_likelihood = functools.reduce(torch.add, observed)
+    observed = [site for site in model_trace.nodes.values() if is_likelihood(site)]
+    data = [_log_density(site) for site in observed if not is_constraint(site)]
+    terms = [_log_density(site) for site in observed if is_constraint(site)]
+    log_likelihood = functools.reduce(torch.add, data)
     parts = Parts(log_likelihood.detach(), noise=_noise(guide_trace))
 
     divergence: float | Tensor = 0.0
@@ -97,7 +100,7 @@ def _particle(
         divergence = divergence + value
         parts.kl[name], parts.analytic[name] = value.detach(), analytic
 
-    return weight * divergence - log_likelihood, parts
+    return functools.reduce(torch.sub, terms, weight * divergence - log_likelihood), parts
 
 
 def _replayed(guide: Site, model: Site) -> Tensor:

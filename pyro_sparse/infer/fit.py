@@ -21,11 +21,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pyro_sparse.distributions import GroupGaussianMixture
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer.batches import Batches, batches_of, moved
+from pyro_sparse.infer.budget import Budget
 from pyro_sparse.infer.elbo import TraceSparse_ELBO
 from pyro_sparse.infer.facts import at_the_mean, share_alive
 from pyro_sparse.infer.groups import build_optimizer, build_scheduler, parameter_groups
 from pyro_sparse.infer.health import finite_numbers, require_finite
-from pyro_sparse.infer.programs import trained_parameters
+from pyro_sparse.infer.programs import first_batch, trained_parameters
 from pyro_sparse.infer.progress import Progress
 from pyro_sparse.infer.ranks import Ranks
 from pyro_sparse.infer.saver import Saver
@@ -52,6 +53,7 @@ def fit(
     kl_weight: float | Callable[[int], float] = 1.0,
     warm_up: tuple[float, float] | None = WARM_UP,
     elbo: ELBO | None = None,
+    budget: Budget | None = None,
     validation: Any = None,
     callbacks: Sequence[Callback] = (),
     clip: float | None = None,
@@ -118,6 +120,7 @@ def fit(
         elbo: The bound; by default `TraceSparse_ELBO()`, run eagerly, which is best for short
             trainings. `TraceSparse_ELBO(compile=True)` takes seconds to minutes to compile and is
             then faster. A bound of your own has its own `kl_weight`.
+        budget: The size that the network shall have in the end, such as `Budget(weights=0.05)`.
         validation: Data as above, on which the likelihood and the error of the network at the
             posterior mean are written down after every epoch.
         callbacks: Functions of the `Training`, called after every epoch. A mapping of numbers
@@ -183,9 +186,11 @@ def fit(
         scale=_scale(model, batches),
     )
 
+    ranks.require_agreement(training.settings() | {"number of epochs": epochs})
+    bounded = _attached(budget, training, steps)
     saver = Saver(None if checkpoint is None else Path(checkpoint), every, every_epochs)
     saver.resume(training, resume if isinstance(resume, bool) else Path(resume))
-    loss_of = _across(ranks, elbo(model, guide), device)
+    loss_of = _across(ranks, elbo(bounded, guide), device)
     cast = torch.autocast(device.type, autocast, enabled=autocast is not None)
 
     with Progress(training, epochs, progress) as bar:
@@ -199,13 +204,15 @@ def fit(
                     require_finite(training, loss.item(), saver.written)
                 _descend(training, loss, clip)
                 training.advance(loss.detach())
+                if budget is not None:
+                    budget.update(training.step, steps)
                 bar.after_step()
                 saver.after_step(training)
 
             require_finite(training, training.sums.sum().item(), saver.written)
             if em:
                 _maximise(guide)
-            training.finish_epoch(_facts(training, unseen, device))
+            training.finish_epoch(_facts(training, unseen, budget))
             for callback in callbacks:
                 training.row.update(_numbers(callback(training)))
             if patience is not None and _waited(training.rows) >= patience:
@@ -236,6 +243,24 @@ def _descend(training: Training, loss: Tensor, clip: float | None) -> None:
         training.average.update_parameters(training.programs)
 
 
+def _attached(budget: Budget | None, training: Training, steps: int) -> Any:
+    """The model, with a budget's term if there is one."""
+    if budget is None:
+        return training.model
+    if not isinstance(budget, Budget):
+        raise TypeError(f"The budget is one such as Budget(weights=0.05), got {budget!r}.")
+    if not (isinstance(training.model, nn.Module) and isinstance(training.guide, AutoSparse)):
+        raise TypeError("A budget wants a model around a bayesianized network, and AutoSparse.")
+    if not steps:
+        raise ValueError("A budget is met over a training of known length; give data with one.")
+
+    device = next(iter(training.parameters.values())).device
+    args, kwargs = moved(first_batch(training.batches), device)
+    example = next(iter((*args, *kwargs.values())))[:2]
+    training.parts["budget"] = budget
+    return budget.attach(training.model, training.guide, example, training.scale)
+
+
 def _maximise(guide: Callable) -> None:
     """An EM step of the priors that make some and are not trained by gradient."""
     if not isinstance(guide, AutoSparse):
@@ -247,10 +272,13 @@ def _maximise(guide: Callable) -> None:
             prior.em_step(laws[site])
 
 
-def _facts(training: Training, unseen: Batches | None, device: torch.device) -> dict[str, Any]:
+def _facts(training: Training, unseen: Batches | None, budget: Budget | None) -> dict[str, Any]:
     model, guide = training.averaged or (training.model, training.guide)
     facts: dict[str, Any] = {"alive": share_alive(model, guide)}
+    if budget is not None:
+        facts |= {"size": budget.size(), "multiplier": budget.multiplier.max().item()}
     if unseen is not None:
+        device = next(iter(training.parameters.values())).device
         seen = at_the_mean(model, guide, (moved(batch, device) for batch in unseen.epoch(0)))
         facts |= {f"validation_{name}": value for name, value in seen.items()}
     return facts

@@ -1,6 +1,6 @@
 r"""A model and a guide as something that can be trained."""
 
-__all__ = ["trained_parameters"]
+__all__ = ["first_batch", "trained_parameters"]
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from pyro_sparse.effects import heard_parameters
-from pyro_sparse.infer.batches import Batches, TensorBatches, moved
+from pyro_sparse.infer.batches import Arguments, Batches, TensorBatches, moved
 from pyro_sparse.infer.bound import run_pair
 from pyro_sparse.infer.draws import evaluating
 from pyro_sparse.infer.randomness import random_state, restore_random_state
@@ -60,11 +60,30 @@ def _is_plain(program: Callable) -> bool:
     return not any(isinstance(module, PyroModule) for module in program.modules())
 
 
-def _heard(model: Callable, guide: Callable, batches: Batches) -> list[tuple[str, Tensor]]:
+def first_batch(batches: Batches) -> Arguments:
+    r"""A batch to look at; the data, and all random numbers, are as before.
+
+    Args:
+        batches: The data.
+
+    Raises:
+        ValueError: There is none.
+    """
+
     before, data = random_state(), batches.state()
     try:
-        args, kwargs = next(batches.epoch(1))
-        args, kwargs = moved((args, kwargs), _device(model, guide))
+        return next(batches.epoch(1))
+    except StopIteration:
+        raise ValueError("Training needs at least one batch, and the data has none.") from None
+    finally:
+        restore_random_state(before)
+        batches.load_state(data)
+
+
+def _heard(model: Callable, guide: Callable, batches: Batches) -> list[tuple[str, Tensor]]:
+    args, kwargs = moved(first_batch(batches), _device(model, guide))
+    before = random_state()
+    try:
         with (
             torch.no_grad(),
             pyro.validation_enabled(False),
@@ -72,11 +91,8 @@ def _heard(model: Callable, guide: Callable, batches: Batches) -> list[tuple[str
             poutine.trace(param_only=True) as heard,
         ):
             run_pair(model, guide, args, kwargs)
-    except StopIteration:
-        raise ValueError("Training needs at least one batch, and the data has none.") from None
     finally:
         restore_random_state(before)
-        batches.load_state(data)
     return heard_parameters(heard.trace)
 
 

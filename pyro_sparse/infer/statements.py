@@ -4,6 +4,7 @@ __all__ = [
     "Site",
     "check_shapes",
     "check_statements",
+    "is_constraint",
     "is_latent",
     "is_likelihood",
     "is_true",
@@ -32,6 +33,12 @@ def is_likelihood(site: Site) -> bool:
 
     deterministic = site.get("infer") and site["infer"].get("_deterministic")
     return site["type"] == "sample" and site["is_observed"] and not deterministic
+
+
+def is_constraint(site: Site) -> bool:
+    r"""Whether an observed site adds a term to the bound that is no likelihood."""
+
+    return bool(site["infer"].get("is_constraint"))
 
 
 def is_true(condition: Tensor) -> bool:
@@ -68,7 +75,7 @@ def check_statements(guide: Trace, model: Trace) -> None:
 def _check_sites(guide: Any, model: Any) -> None:
     wanted = {name for name, site in model.nodes.items() if is_latent(site)}
     given = {name for name, site in guide.nodes.items() if is_latent(site)}
-    if not any(is_likelihood(site) for site in model.nodes.values()):
+    if not any(is_likelihood(s) and not is_constraint(s) for s in model.nodes.values()):
         raise ValueError(
             "A model observes at least one site, and this one observes none of "
             f"{sorted(wanted)}. Condition it with pyro.sample(..., obs=data); a network becomes a "

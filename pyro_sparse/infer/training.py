@@ -64,7 +64,7 @@ class Training:
     batches: Batches
     seed: int
     ranks: Ranks
-    scale: float = 1.0
+    scale: int = 1
     parts: dict[str, Any] = field(default_factory=dict)
     epoch: int = 0
     batch: int = 0
@@ -178,6 +178,11 @@ class Training:
         now = monotonic()
         self.seconds, self._since = self.seconds + now - self._since, now
         return self.seconds
+
+    def settings(self) -> dict[str, Any]:
+        r"""What all processes must have been given alike."""
+
+        return {**self._identity(), "seed": self.seed, "step": self.step}
 
     def state(self) -> State:
         r"""Everything that is needed to go on, as tensors, numbers and strings."""

@@ -1,0 +1,342 @@
+r"""Budgets: the size that a network shall have, in the place of a penalty to tune."""
+
+__all__ = ["Budget"]
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pyro
+import torch
+from pyro.distributions import Unit
+from torch import Tensor, nn
+
+from pyro_sparse.guides import AutoSparse
+from pyro_sparse.infer.closing import close
+from pyro_sparse.infer.cut import cut
+from pyro_sparse.infer.sizes import Sizes
+
+UPDATES = 1000  # of the multipliers in a training
+MARGIN = 0.05  # the multipliers stop above the budget: what is closed hardly opens again
+
+
+class Budget(nn.Module):
+    r"""Creates a bound on the size of the network that training leads to.
+
+    .. math::
+        \max_q L(q) \quad\text{subject to}\quad \log S(q) \le \log b
+
+    where :math:`S` is the expected number of weights (or multiply-adds) under the posterior: a
+    weight counts if its input arrives, its output is read by an open gate further on, and it is
+    not dropped itself. The Lagrangian :math:`L - N \lambda (\log S - \log b)` is minimised by the
+    optimiser of the training and :math:`\lambda \ge 0` ascends on what is left of the excess,
+    returning to 0 as soon as there is none (a dual restart), so that no strength is tuned.
+
+    What counts in the end is the network with exact zeros, not the expectation: a hard concrete
+    gate, for example, is closed from P(active) = 0.31 on. Hence three stages, given as shares of
+    the training:
+
+    - until the second number of `stages`, from the first on, the allowed size falls evenly (in
+      logarithms) from that of the whole network to the budget;
+    - from there :math:`\lambda` listens more and more to the size of the network that `freeze`
+      and `compact` would make now, while its gradient stays that of the expectation (a proxy
+      constraint);
+    - from the third on the budget is kept exactly: what is least likely to be open is closed for
+      good, just as much as is too much, and training goes on with what is left.
+
+    Entries without a probability of being 0, such as weights of sparse variational dropout, are
+    counted by a sigmoid around the threshold of their criterion. For programs made by
+    `bayesianize` and `AutoSparse`; a guide written by hand has no laws that could be asked
+    without sampling. Multiply-adds count units, not single zeros.
+
+    The multipliers are our own few lines: libraries for constrained optimisation want to own
+    the step (loss, backward and both updates), which belongs to the bound here, is compiled, and
+    is scaled and clipped by others.
+
+    References:
+        | Controlled Sparsity via Constrained Optimization (Gallego-Posada et al., 2022)
+        | https://arxiv.org/abs/2208.04425
+        | Two-Player Games for Efficient Non-Convex Constrained Optimization (Cotter, Jiang,
+        | Sridharan, 2019) https://arxiv.org/abs/1804.06500
+
+    Args:
+        weights: Weights to keep, matrices and convolution kernels but no biases: a share up to 1,
+            or a number.
+        macs: Multiply-adds to keep, likewise.
+        sparsity: 1 - `weights`, as a share.
+        per_layer: Whether each layer that can shrink has this share of its own size; otherwise
+            layers share one budget.
+        stages: The three shares of the training, as above.
+        gain: By how much the multiplier rises over a whole training at an excess of 1, in nats an
+            example.
+
+    Example:
+        By hand, what `fit(..., budget=Budget(weights=0.05))` does::
+
+            budget = Budget(weights=0.05)
+            bounded = budget.attach(model, guide, x[:1])
+            bound = TraceSparse_ELBO()(bounded, guide)
+            for step in range(1, steps + 1):
+                ...  # loss, backward, optimizer.step()
+                budget.update(step, steps)
+
+        >>> Budget(sparsity=0.9)
+        Budget(weights=0.1)
+    """
+
+    multiplier: Tensor
+    integral: Tensor
+    start: Tensor
+    settled: Tensor
+
+    def __init__(
+        self,
+        *,
+        weights: float | None = None,
+        macs: float | None = None,
+        sparsity: float | None = None,
+        per_layer: bool = False,
+        stages: tuple[float, float, float] = (0.05, 0.5, 0.75),
+        gain: float = 10.0,
+    ) -> None:
+        super().__init__()
+        self.kind, self.limit = _limit(weights, macs, sparsity)
+        if per_layer and self.limit > 1:
+            raise ValueError(
+                f"A budget per layer is a share of each layer, at most 1, got {self.limit}."
+            )
+        if not 0 <= stages[0] <= stages[1] <= stages[2] <= 1:
+            raise ValueError(f"stages are three shares in rising order, got {stages}.")
+        if not 0 < gain < math.inf:
+            raise ValueError(f"gain is positive and finite, got {gain}.")
+
+        self.per_layer, self.stages, self.gain = per_layer, stages, gain
+        for name in ("multiplier", "integral", "start"):
+            self.register_buffer(name, torch.zeros(1))
+        self.register_buffer("settled", torch.zeros((), dtype=torch.bool))
+        self._about: _About | None = None
+
+    def attach(
+        self, model: nn.Module, guide: AutoSparse, example_input: Any, num_data: int | None = None
+    ) -> nn.Module:
+        r"""The model with the constraint as one more term; model and guide stay as they are.
+
+        Args:
+            model: A model around a network made by `bayesianize`.
+            guide: Its guide.
+            example_input: A batch, one example suffices, or a tuple of the network's arguments.
+            num_data: Number of examples; by default that of the model.
+
+        Raises:
+            TypeError: The guide is not an `AutoSparse`.
+            ValueError: The budget cannot be reached.
+        """
+
+        if not isinstance(guide, AutoSparse):
+            raise TypeError(
+                "A budget asks a guide for its laws without sampling: give one made by "
+                f"AutoSparse, got {type(guide).__name__}."
+            )
+        sizes = Sizes(model, guide, example_input, self.kind)
+        kept = sizes.kept()
+        self._about = _About(sizes, guide, list(kept), *_limits(sizes, self.limit, self.per_layer))
+
+        excess = self._excess(kept)
+        self.multiplier, self.integral = torch.zeros_like(excess), torch.zeros_like(excess)
+        self.start = excess.clamp(min=0)
+        self.settled = torch.zeros_like(excess[0], dtype=torch.bool)
+        for index, site in enumerate(kept):
+            self.register_buffer(f"closed_{index}", torch.zeros_like(kept[site], dtype=torch.bool))
+        examples = getattr(model, "num_data", 1) if num_data is None else num_data
+        return _Bounded(model, self, examples)
+
+    def penalty(self) -> Tensor:
+        r"""The Lagrangian's term, in nats an example: a scalar, differentiable."""
+
+        return (self.multiplier * self._excess(self.about.sizes.expected())).sum()
+
+    @torch.no_grad()
+    def update(self, step: int, steps: int) -> None:
+        r"""Moves the multipliers, or keeps closed what was closed; after the optimiser's step.
+
+        Args:
+            step: Number of steps that were made.
+            steps: Number of steps of the whole training.
+        """
+
+        begin, reached, settle = (share * steps for share in self.stages)
+        if step >= settle:
+            if not self._is_settled():
+                self._settle()
+            for site, closed in zip(self.about.sites, self._closed(), strict=True):
+                close(self.about.guide.sites.get_submodule(site), closed)
+        elif step % (every := max(1, steps // UPDATES)) == 0:
+            ahead = 1 - _share(step, begin, reached)
+            self._ascend(ahead, _share(step, reached, settle), every / steps)
+
+    def size(self) -> float:
+        r"""The size, as a share, that `freeze` and `compact` would leave now."""
+
+        sizes = self.about.sizes
+        return float(sizes(sizes.kept()).sum() / sizes.dense.sum())
+
+    @property
+    def about(self) -> "_About":
+        r"""What the budget was attached to."""
+
+        if self._about is None:
+            raise ValueError("A budget is used after attach(model, guide, example_input).")
+        return self._about
+
+    def extra_repr(self) -> str:
+        return f"{self.kind}={self.limit:g}"
+
+    def __repr__(self) -> str:
+        return f"Budget({self.extra_repr()})"
+
+    def _ascend(self, ahead: float, proxy: float, time: float) -> None:
+        sizes = self.about.sizes
+        soft, hard = self._excess(sizes.expected()), self._excess(sizes.kept())
+        excess = torch.lerp(soft, hard, proxy) - self.start * ahead - MARGIN
+
+        # The part in proportion damps: pressure is there at once, and gone with the excess.
+        raised = self.integral + self.gain * time * excess
+        self.integral.copy_(torch.where(excess > 0, raised, 0))
+        self.multiplier.copy_(torch.where(excess > 0, self.integral + excess, 0))
+
+    def _settle(self) -> None:
+        about = self.about
+        chances, kept = about.sizes.expected(), about.sizes.kept()
+        for index, sites in enumerate(about.closable):
+
+            def excess(kept: dict[str, Tensor], index: int = index) -> float:
+                return float(self._excess(kept)[index])
+
+            kept = cut(excess, chances, kept, sites)
+
+        for site, closed in zip(about.sites, self._closed(), strict=True):
+            closed.copy_(kept[site] == 0)
+        self.multiplier.zero_()
+        self.settled.fill_(True)
+        about.settled = True
+
+    def _is_settled(self) -> bool:
+        # Asked at every step: the tensor, which may be on a GPU, is read once.
+        if self.about.settled is None:
+            self.about.settled = bool(self.settled)
+        return self.about.settled
+
+    def _closed(self) -> list[Tensor]:
+        return [getattr(self, f"closed_{index}") for index in range(len(self.about.sites))]
+
+    def _excess(self, chances: dict[str, Tensor]) -> Tensor:
+        """Log of size to allowed size, one for each constraint."""
+        about = self.about
+        sizes = about.sizes(chances)
+        totals = sizes[about.layers] if self.per_layer else sizes.sum(0, keepdim=True)
+        tiny = torch.finfo(totals.dtype).tiny
+        return totals.clamp(min=tiny).log() - about.allowed.log()
+
+
+@dataclass
+class _About:
+    """What a budget is attached to.
+
+    Attributes:
+        sizes: The size of the network.
+        guide: The guide.
+        sites: Sites that have entries to close.
+        layers: The layers that each constraint is about; empty for all together.
+        allowed: What each constraint allows.
+        closable: The sites that are closed for each constraint.
+        settled: Whether the budget is kept exactly by now; None where it is not known.
+    """
+
+    sizes: Sizes
+    guide: AutoSparse
+    sites: list[str]
+    layers: list[int]
+    allowed: Tensor
+    closable: list[list[str]]
+    settled: bool | None = None
+
+
+class _Bounded(nn.Module):
+    """A model with a budget's term."""
+
+    def __init__(self, model: nn.Module, budget: Budget, num_data: int) -> None:
+        super().__init__()
+        self.model = model
+        self.budget = budget
+        self.num_data = num_data
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        term: Any = Unit(-self.num_data * self.budget.penalty())
+        mark: Any = {"is_constraint": True}
+        pyro.sample("budget", term, obs=term.sample(), infer=mark)
+        return self.model(*args, **kwargs)
+
+
+def _limits(
+    sizes: Sizes, limit: float, per_layer: bool
+) -> tuple[list[int], Tensor, list[list[str]]]:
+    """The layers, what they are allowed, and the sites to close, for each constraint."""
+    kept = sizes.kept()
+    dense, least = sizes.dense, sizes({site: _one(k) for site, k in kept.items()})
+    if not kept or bool((least == dense).all()):
+        raise ValueError(
+            "Nothing in this posterior can be closed. Give the network gates, "
+            "bayesianize(net, gate=L0(0.0)), or weights a prior that drops some, LogUniform()."
+        )
+
+    if not per_layer:
+        allowed = dense.sum() * limit if limit <= 1 else torch.full_like(dense.sum(), limit)
+        _require_reachable("the network", least.sum(), allowed, dense.sum(), sizes.kind)
+        return [], allowed.unsqueeze(0), [list(kept)]
+
+    layers = [index for index, size in enumerate(least) if size < dense[index]]
+    for index in layers:
+        name = f"layer '{sizes.names[index]}'"
+        _require_reachable(name, least[index], dense[index] * limit, dense[index], sizes.kind)
+    own = [[s for s in sizes.sites_of(sizes.names[index]) if s in kept] for index in layers]
+    return layers, dense[layers] * limit, [sites or list(kept) for sites in own]
+
+
+def _one(kept: Tensor) -> Tensor:
+    """A single entry."""
+    return torch.zeros_like(kept).flatten().index_fill(0, kept.argmax(), 1).view_as(kept)
+
+
+def _require_reachable(
+    what: str, least: Tensor, allowed: Tensor, dense: Tensor, kind: str
+) -> None:
+    if least > allowed:
+        raise ValueError(
+            f"A budget of {allowed.item():,.0f} {kind} cannot be reached: with one unit left "
+            f"behind each gate, {what} has {least.item():,.0f} of {dense.item():,.0f} {kind}, "
+            f"{100 * (least / dense).item():.2g}%. Allow that much, or gate more layers."
+        )
+
+
+def _share(step: float, begin: float, end: float) -> float:
+    """How much of the way from begin to end is done."""
+    return (
+        min(max((step - begin) / (end - begin), 0.0), 1.0) if end > begin else float(step >= end)
+    )
+
+
+def _limit(weights: float | None, macs: float | None, sparsity: float | None) -> tuple[str, float]:
+    given = {"weights": weights, "macs": macs, "sparsity": sparsity}
+    named = {name: value for name, value in given.items() if value is not None}
+    if len(named) != 1:
+        raise ValueError(
+            "A budget is one of weights, macs and sparsity, such as Budget(weights=0.05), got "
+            f"{named or 'none'}."
+        )
+
+    ((name, value),) = named.items()
+    if name == "sparsity" and not 0 <= value < 1:
+        raise ValueError(f"sparsity is a share of at least 0 and below 1, got {value!r}.")
+    if not 0 < value < math.inf and name != "sparsity":
+        raise ValueError(f"{name} is a share or a number, positive and finite, got {value!r}.")
+    return ("weights", 1 - value) if name == "sparsity" else (name, value)

@@ -1,0 +1,81 @@
+r"""A training step for Lightning, for those who train everything else there."""
+
+__all__ = ["lightning_module"]
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyro.infer import ELBO
+from torch import Tensor, nn
+
+from pyro_sparse.infer.elbo import TraceSparse_ELBO
+from pyro_sparse.infer.groups import build_optimizer, parameter_groups
+
+
+def lightning_module(
+    model: nn.Module,
+    guide: nn.Module,
+    *,
+    lr: float = 1e-3,
+    gate_lr: float = 1e-2,
+    optimizer: Any = None,
+    elbo: ELBO | None = None,
+) -> Any:
+    r"""A `LightningModule` whose loss is the negative bound, in nats an example.
+
+    Loops, devices, checkpoints and logging are then Lightning's. It needs the package
+    `lightning`.
+
+    Args:
+        model: The model.
+        guide: Its guide.
+        lr: Learning rate of the weights.
+        gate_lr: Learning rate of the gates.
+        optimizer: An optimiser, or a function of the two parameter groups that makes one; by
+            default Adam.
+        elbo: The bound; by default `TraceSparse_ELBO()`.
+
+    Raises:
+        ImportError: Lightning is not installed.
+
+    Example:
+        With a loader of batches `(x, y)`::
+
+            module = lightning_module(model, guide)
+            lightning.Trainer(max_epochs=10).fit(module, loader)
+    """
+
+    try:
+        from lightning import LightningModule
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "lightning is needed here and is not installed; install it with: "
+            "pip install 'pyro-sparse[lightning]'. Without it, train with fit."
+        ) from error
+
+    bound = elbo or TraceSparse_ELBO()
+    scale = getattr(model, "num_data", 1)
+
+    class Module(LightningModule):  # type: ignore[misc, valid-type, unused-ignore]
+        def __init__(self) -> None:
+            super().__init__()
+            self.bound = bound(model, guide)
+
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            loss = self._loss(batch)
+            self.log("loss", loss)
+            return loss
+
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("validation_loss", self._loss(batch))
+
+        def configure_optimizers(self) -> Any:
+            named = {n: p for n, p in self.bound.named_parameters() if p.requires_grad}
+            return build_optimizer(optimizer, parameter_groups(guide, named, lr, gate_lr))
+
+        def _loss(self, batch: Any) -> Tensor:
+            if isinstance(batch, Mapping):
+                return self.bound(**batch) / scale
+            return self.bound(*(batch if isinstance(batch, tuple | list) else (batch,))) / scale
+
+    return Module()
