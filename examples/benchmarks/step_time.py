@@ -88,17 +88,16 @@ def main() -> None:
         args.batch, args.width, args.rounds, args.steps = [8], [30], 1, 1
         args.only = ["hand, eager", "Pyro mean field", "ours, eager"]
 
+    args.out.mkdir(parents=True, exist_ok=True)
+    settings = {"rounds": args.rounds, "steps": args.steps, **machine()}
+    file = args.out / "step_time.json"
     rows = []
     for batch in args.batch:
         for width in args.width:
             found = measure(batch, width, args)
             print(as_table(found), flush=True)
             rows += found
-
-    args.out.mkdir(parents=True, exist_ok=True)
-    settings = {"rounds": args.rounds, "steps": args.steps, **machine()}
-    file = args.out / "step_time.json"
-    file.write_text(json.dumps({"settings": settings, "rows": rows}, indent=2))
+            file.write_text(json.dumps({"settings": settings, "rows": rows}, indent=2))
     print(f"Wrote {file}")
 
 
