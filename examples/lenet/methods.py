@@ -48,6 +48,7 @@ class Method:
         warm_up: Between which shares of the steps that factor rises from 0.
         pretrain: Epochs of an ordinary dense training before.
         dropout: Probability with which binary dropout closes a hidden unit in training.
+        budget: Share of the weights to keep, in the place of a penalty.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Method:
     warm_up: tuple[float, float] = (0.0, 0.2)
     pretrain: int = 0
     dropout: float = 0.0
+    budget: float | None = None
 
 
 def _mixture(off: Any) -> dict[str, Any]:
@@ -111,6 +113,18 @@ METHODS = {
         },
         guide={"init_gate_prob": 0.8},
         warm_up=(0.0, 0.4),
+    ),
+    "budget": Method(
+        "L0 hard concrete, budget",
+        priors={"gate": L0(0.0), "weight": L2(30.0)},
+        guide={"init_gate_prob": 0.8},
+        budget=0.0359,
+    ),
+    "budget_mdr": Method(
+        "mixture gates, power function, budget",
+        priors={"gate": L0(0.0), "weight": L2(30.0)},
+        guide=_mixture(PowerFunction(20.0)),
+        budget=0.0359,
     ),
     "mdr_exp": Method(
         "mixture gates, exponential",
@@ -166,6 +180,8 @@ METHODS = {
 
 # what LeNet-5 wants otherwise: its convolutions have few weights and cost most of the MACs
 LENET5: dict[str, dict[str, Any]] = {
+    "budget": {"budget": 0.005},
+    "budget_mdr": {"budget": 0.005},
     "vib": {
         "priors": {"gate": PerUnit({"conv1": 100.0, "conv2": 100.0, "fc1": 30.0, "fc2": 30.0})}
     },

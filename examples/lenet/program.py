@@ -14,7 +14,7 @@ from torch import nn
 from examples.data import Data
 from examples.lenet.methods import METHODS, Method
 from pyro_sparse.guides import AutoSparse
-from pyro_sparse.infer import TraceSparse_ELBO, Training, fit
+from pyro_sparse.infer import Budget, TraceSparse_ELBO, Training, fit
 from pyro_sparse.infer.schedules import linear
 from pyro_sparse.nn import Classifier, bayesianize
 from pyro_sparse.prune import freeze
@@ -84,6 +84,7 @@ def train(
         gate_lr=method.gate_lr,
         optimizer=lambda groups: torch.optim.Adam(groups, fused=True),
         elbo=TraceSparse_ELBO(kl_weight=weight, compile="auto" if compiled else False),
+        budget=Budget(weights=method.budget) if method.budget else None,
         callbacks=looks,
         checkpoint=checkpoint,
         every=60.0,
