@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pyro_sparse.local.deferred import Deferred, Factor, as_activation
+from pyro_sparse.local.noise import noise
 from pyro_sparse.local.precision import lowered
 
 Call = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -101,29 +102,20 @@ def _pre_activation(
 ) -> Tensor:
     output = operation.call(input, slot.mean, mean)
     if slot.variance is None:
-        return output if var is None else output + _noise(output, _beside(operation, var))
+        return output if var is None else output + noise(output, _beside(operation, var))
 
-    return output + _noise(output, operation.variance(input, slot.variance, var))
+    return output + noise(output, operation.variance(input, slot.variance, var))
 
 
 def _late_bias(operation: Operation, output: Tensor, slot: _Slot) -> Tensor:
     bias = _beside(operation, slot.mean)
     if slot.variance is not None:
-        bias = bias + _noise(output, _beside(operation, slot.variance))
+        bias = bias + noise(output, _beside(operation, slot.variance))
 
     for gate in slot.outer:
         seen = gate.through(lambda tensor: _beside(operation, tensor), True)
         bias = bias * seen.along(output)
     return bias
-
-
-def _noise(like: Tensor, variance: Tensor) -> Tensor:
-    # The square root has no gradient at 0; adding a constant would bias small scales, and so
-    # would half precision's smallest number.
-    if variance.dtype is torch.float16:
-        variance = variance.float()
-    deviation = variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
-    return deviation.to(like.dtype) * torch.randn_like(like)
 
 
 def _beside(operation: Operation, bias: Tensor) -> Tensor:
