@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from pyro_sparse.distributions import TruncatedExponential, UniformExponential
+from pyro_sparse.distributions import MixtureGate, TruncatedExponential, UniformExponential
 
 
 def test_density_by_hand() -> None:
@@ -16,6 +16,19 @@ def test_density_by_hand() -> None:
 
 def test_default_share() -> None:
     assert UniformExponential(10.0).uniform.item() == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("share", [1e-6, 0.5, 1 - 1e-6])
+@pytest.mark.parametrize("rate", [0.5, 100.0])
+def test_single_precision_at_extreme_shares(share: float, rate: float) -> None:
+    logits = torch.tensor([1e-6, 0.5, 1 - 1e-6]).logit().requires_grad_()
+    leaves = [logits, *(torch.tensor(x, requires_grad=True) for x in (rate, share))]
+    gate = MixtureGate(logits=logits, off=UniformExponential(*leaves[1:]))
+
+    for output in (gate.rsample((10_000,)), gate.mean, gate.icdf(torch.linspace(0, 1, 3))):
+        gradients = torch.autograd.grad(output.sum(), leaves)
+        assert output.isfinite().all()
+        assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 @pytest.mark.parametrize(
