@@ -2,6 +2,7 @@
 
 __all__ = ["draw_step_time", "draw_time_to_error"]
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ STYLES = [
     ("#56B4E9", "X", "--"),
     ("#999999", "o", ":"),
     ("#666666", "s", ":"),
+    ("#000000", "^", ":"),
 ]
 
 
@@ -31,7 +33,7 @@ def draw_step_time(rows: list[dict[str, Any]], path: Path) -> None:
         path: Where the picture goes.
     """
     names = list(dict.fromkeys(row["contender"] for row in rows))
-    styles = dict(zip(names, STYLES, strict=False))
+    styles = dict(zip(names, itertools.cycle(STYLES), strict=False))
     base = {"batch": rows[0]["batch"], "width": rows[0]["width"]}
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
@@ -39,11 +41,14 @@ def draw_step_time(rows: list[dict[str, Any]], path: Path) -> None:
         shown = [row for row in rows if row[fixed] == base[fixed]]
         for name in names:
             line = [row for row in shown if row["contender"] == name]
-            colour, marker, dash = styles.get(name, STYLES[-1])
+            line.sort(key=lambda row: row[along])
+            colour, marker, dash = styles[name]
             points = [row[along] for row in line], [row["ratio"] for row in line]
             ax.plot(*points, dash, color=colour, marker=marker, label=name)
         ax.axhline(1.0, color="0.7", linewidth=1)
         ax.set_xscale("log", base=2)
+        ticks = sorted({row[along] for row in shown})
+        ax.set_xticks(ticks, [str(tick) for tick in ticks])
         ax.set_yscale("log", base=2)
         ax.set_yticks([0.5, 1, 2, 4], ["½", "1", "2", "4"])
         ax.set_xlabel({"batch": "examples of a batch", "width": "units of the first layer"}[along])
@@ -66,7 +71,7 @@ def draw_time_to_error(rows: list[dict[str, Any]], path: Path) -> None:
         path: Where the picture goes.
     """
     figure, ax = plt.subplots(figsize=(7, 4.2))
-    for row, (colour, marker, dash) in zip(rows, STYLES, strict=False):
+    for row, (colour, marker, dash) in zip(rows, itertools.cycle(STYLES), strict=False):
         seconds, errors = zip(*row["curve"], strict=True)
         ax.plot(seconds, errors, dash, color=colour, label=row["contender"])
         if row["seconds"] is not None:

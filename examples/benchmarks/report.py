@@ -57,7 +57,7 @@ def answer(name: str, result: dict[str, Any]) -> str:
     lines = [f"    python -m examples.benchmarks.run {name}\n", f"{how or 'Defaults'}; on {on}.\n"]
 
     for rows in (value for key, value in result.items() if key != "settings"):
-        lines.append(as_markdown(rows) + "\n")
+        lines += [as_markdown(table) + "\n" for table in _tables(name, rows)]
     if name in PICTURES:
         PICTURES[name](result["rows"], HERE / "results" / f"{name}.png")
         lines.append(f"![{question(name)}](results/{name}.png)\n")
@@ -70,6 +70,21 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
     lines = [keys, ["---"] * len(keys)]
     lines += [[_cell(row.get(key)) for key in keys] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _tables(name: str, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The rows; or one line a contender and one column a setting, for each kind of number."""
+    if name != "step_time":
+        return [rows]
+
+    tables = []
+    for number in ("ratio", "ms"):
+        lines: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            line = lines.setdefault(row["contender"], {number: row["contender"]})
+            line[f"batch {row['batch']}, width {row['width']}"] = row[number]
+        tables.append(list(lines.values()))
+    return tables
 
 
 _MACHINE = ("device", "threads", "torch", "python", "commit")
