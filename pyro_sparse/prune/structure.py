@@ -122,14 +122,14 @@ class Structure:
         return uses
 
     def _read_off(self, net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> None:
-        with torch.no_grad():
-            for parameter in net.parameters():
-                # Any numbers, as long as none is 0 and no two are alike.
-                nn.init.uniform_(parameter, 0.1, 0.2)
+        device = next(net.parameters()).device
+        generator = torch.Generator(device).manual_seed(0)
+        for parameter in net.parameters():
+            # Any numbers, as long as none is 0 and no two are alike.
+            nn.init.uniform_(parameter, 0.1, 0.2, generator)
 
         traced = trace(net, example_input)
         self._rules, facts = forward_facts(traced)
-        device = next(net.parameters()).device
         self._units = set(facts.units)
         self._origins = {n: _origins(n, r, facts, device) for n, r in self._rules.items()}
         self._products = {node for node in self._rules if traced.name(node) == "mul"}

@@ -1,0 +1,203 @@
+"""Trainings that end at the size they were given."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pyro.distributions import Normal
+from torch import nn
+
+from models.lenet import mlp
+from pyro_sparse.distributions import (
+    L0,
+    HardNormal,
+    LogUniform,
+    MixtureGate,
+    TruncatedExponential,
+)
+from pyro_sparse.guides import AutoSparse
+from pyro_sparse.infer import Budget, TraceSparse_ELBO, fit
+from pyro_sparse.nn import Classifier, bayesianize
+from pyro_sparse.prune import compact, count, freeze
+from tests.infer.programs import Stopping, assert_same, numbers
+
+DENSE = 8 * 20 + 20 * 20 + 20 * 3
+MIXTURE = MixtureGate(logits=0.5, off=TruncatedExponential(20.0))
+
+
+def data() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(256, 8, generator=generator)
+    return x, (x[:, :4].sum(1) > 0).long() + (x[:, 0] > x[:, 1]).long()
+
+
+def program(guide: dict[str, Any] | None = None, **priors: Any) -> tuple[Classifier, AutoSparse]:
+    torch.manual_seed(0)
+    priors = priors or {"gate": L0(0.0)}
+    model = Classifier(bayesianize(mlp(8, 20, 20, 3), **priors), num_data=256)
+    return model, AutoSparse(model, **(guide or {"init_gate_prob": 0.5}))
+
+
+def train(model: Any, guide: Any, budget: Budget | None, **settings: Any) -> Any:
+    settings = {"epochs": 60, "batch_size": 128, "lr": 2e-2, "gate_lr": 8e-2, **settings}
+    return fit(model, guide, data(), budget=budget, seed=1, progress=False, **settings)
+
+
+def left(model: Any, guide: Any, kind: str = "weights") -> float:
+    x = torch.zeros(2, 8)
+    dense, small = (count(net, x) for net in (mlp(8, 20, 20, 3), compact(freeze(model, guide), x)))
+    return getattr(small, kind) / getattr(dense, kind)
+
+
+@pytest.mark.parametrize(
+    "given, kind, limit",
+    [
+        ({"weights": 0.3}, "weights", 0.3),
+        ({"macs": 0.15}, "macs", 0.15),
+        ({"weights": 150}, "weights", 150 / DENSE),
+    ],
+    ids=str,
+)
+def test_the_compact_network_has_the_size_that_was_asked_for(
+    given: dict[str, Any], kind: str, limit: float
+) -> None:
+    """It is never above; how far below depends on how much goes with the last unit."""
+    model, guide = program()
+    training = train(model, guide, Budget(**given))
+
+    assert 0.6 * limit < left(model, guide, kind) <= limit + 1e-6
+    assert training.row["size"] == pytest.approx(left(model, guide, kind))
+    assert training.row["multiplier"] == 0
+    assert max(row["multiplier"] for row in training.rows) > 0
+
+
+@pytest.mark.parametrize(
+    "guide",
+    [{"gate": HardNormal(loc=0.5, scale=0.5)}, {"gate": MIXTURE}],
+    ids=["hard normal", "mixture"],
+)
+def test_other_gate_laws(guide: dict[str, Any]) -> None:
+    model, its_guide = program(guide)
+    train(model, its_guide, Budget(weights=0.3))
+
+    assert 0.1 < left(model, its_guide) <= 0.3
+
+
+def test_sparse_variational_dropout_counts_single_weights() -> None:
+    model, guide = program({}, weight=LogUniform())
+    train(model, guide, Budget(weights=0.1), warm_up=(0.9, 1.0))
+
+    frozen = freeze(model, guide)
+    nonzero = sum(int(p.count_nonzero()) for p in frozen.parameters() if p.ndim > 1)
+    assert 0.03 < nonzero / DENSE <= 0.1
+
+
+def test_every_layer_its_share() -> None:
+    model, guide = program()
+    train(model, guide, Budget(sparsity=0.6, per_layer=True))
+    small = count(compact(freeze(model, guide), torch.zeros(2, 8)), torch.zeros(2, 8))
+
+    shares = [small[f"fc{i}"].weights / size for i, size in ((1, 160), (2, 400), (3, 60))]
+    assert all(share <= 0.4 + 1e-6 for share in shares) and max(shares) > 0.2
+
+
+def test_a_budget_that_is_met_anyway_changes_nothing() -> None:
+    one, two = program(), program()
+    train(*one, None, epochs=3)
+    train(*two, Budget(weights=1.0), epochs=3)
+
+    for p, q in zip(one[1].parameters(), two[1].parameters(), strict=True):
+        torch.testing.assert_close(p, q)
+
+
+@pytest.mark.parametrize("before", [20, 50], ids=["while ascending", "when settled"])
+def test_an_interruption_changes_nothing(before: int, tmp_path: Path) -> None:
+    def run(**settings: Any) -> Any:
+        return train(*program(), Budget(weights=0.3), epochs=30, **settings)
+
+    path = tmp_path / "training.pt"
+    whole = numbers(run(elbo=TraceSparse_ELBO()))
+    with pytest.raises(KeyboardInterrupt):
+        run(elbo=Stopping(before), checkpoint=path, every=0.0)
+    resumed = numbers(run(elbo=TraceSparse_ELBO(), checkpoint=path, resume=True))
+
+    assert_same(whole, resumed)
+
+
+def test_what_is_written_down_is_the_likelihood_of_the_data() -> None:
+    model, guide = program()
+    row = train(model, guide, Budget(weights=0.3), epochs=2, warm_up=None).rows[0]
+    alone = train(*program(), None, epochs=2, warm_up=None).rows[0]
+
+    assert row["nll"] == pytest.approx(alone["nll"], rel=0.05)
+
+
+@pytest.mark.slow
+def test_compiled() -> None:
+    model, guide = program()
+    train(model, guide, Budget(weights=0.3), elbo=TraceSparse_ELBO(compile=True))
+
+    assert 0.2 < left(model, guide) <= 0.3
+
+
+def test_by_hand() -> None:
+    model, guide = program()
+    budget = Budget(weights=0.3)
+    bounded = budget.attach(model, guide, torch.zeros(1, 8))
+    bound = TraceSparse_ELBO()(bounded, guide)
+    optimizer = torch.optim.Adam(bound.parameters(), lr=5e-2)
+    for step in range(1, 201):
+        optimizer.zero_grad()
+        (bound(*data()) / 256).backward()
+        optimizer.step()
+        budget.update(step, 200)
+
+    assert left(model, guide) == pytest.approx(budget.size()) and budget.size() <= 0.3
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({}, "got none"),
+        ({"weights": 0.1, "macs": 0.1}, "one of weights, macs and sparsity"),
+        ({"weights": 0.0}, "weights is a share or a number"),
+        ({"weights": -3}, "positive and finite, got -3"),
+        ({"macs": float("nan")}, "positive and finite, got nan"),
+        ({"sparsity": 1.0}, "sparsity is a share"),
+        ({"weights": 100, "per_layer": True}, "share of each layer, at most 1, got 100"),
+        ({"weights": 0.1, "stages": (0.5, 0.2, 0.9)}, "rising order"),
+        ({"weights": 0.1, "gain": 0.0}, "gain is positive"),
+    ],
+)
+def test_bad_budgets(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Budget(**given)
+
+
+def test_an_unreachable_budget_says_what_can_be_reached() -> None:
+    with pytest.raises(ValueError, match=r"the network has 5 of 620 weights, 0\.81%"):
+        train(*program(), Budget(weights=0.005))
+
+    only_last = lambda name, module: name == "fc3"  # noqa: E731
+    model, guide = program(gate=L0(0.0), select=only_last)
+    with pytest.raises(ValueError, match=r"cannot be reached.*gate more layers"):
+        train(model, guide, Budget(weights=0.1))
+
+
+def test_nothing_to_close() -> None:
+    model = Classifier(bayesianize(mlp(8, 20, 20, 3), weight=Normal(0.0, 1.0)), num_data=256)
+
+    with pytest.raises(ValueError, match="Nothing in this posterior can be closed"):
+        train(model, AutoSparse(model), Budget(weights=0.1))
+
+
+def test_other_programs_are_refused() -> None:
+    model, guide = program()
+
+    with pytest.raises(TypeError, match="AutoSparse"):
+        Budget(weights=0.1).attach(model, nn.Linear(1, 1), torch.zeros(1, 8))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="such as Budget"):
+        train(model, guide, 0.05)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="after attach"):
+        Budget(weights=0.1).size()
