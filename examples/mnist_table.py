@@ -29,8 +29,7 @@ Error: of the compact network after the last epoch, in percent of the 10,000 tes
 several seeds the median. Best: the smallest of any epoch, which is chosen on the test images
 themselves, as published errors often are. Architecture: inputs of each dense layer and maps of
 each convolution that are left (of the seed with the median error). Weights: those that are not 0,
-without biases; x: dense weights over them. MACs: multiply-adds of the compact network. Time: on
-one shared core, not to be compared.
+without biases; x: dense weights over them. MACs: multiply-adds of the compact network.
 """
 
 Row = dict[str, Any]
@@ -133,11 +132,21 @@ def commands(found: dict[tuple[str, str], dict[str, list[Row]]]) -> str:
     lines = [
         f"python -m examples.mnist --net {net} --data {data} --method {name} --seed "
         f"{' '.join(str(row['seed']) for row in rows)} --epochs {rows[0]['epochs']}"
-        f"  # at {', '.join(sorted({(row['commit'] or 'unknown')[:10] for row in rows}))}"
+        f"  # at {', '.join(sorted({short(row['commit']) for row in rows}))}"
         for (net, data), methods in found.items()
         for name, rows in methods.items()
     ]
-    return "\n".join(["## Commands", "", "```bash", *lines, "```"])
+    about = (
+        "Add `--data-root` where the images are not in `data/`. Settings are those of the commit "
+        "behind a command (with a + the checkout had further changes); each JSON file repeats "
+        "them. Shared core, one thread: seconds are no benchmark."
+    )
+    return "\n".join(["## Commands", "", about, "", "```bash", *lines, "```"])
+
+
+def short(commit: str | None) -> str:
+    """The commit in brief; + marks a checkout with changes of its own."""
+    return "unknown" if commit is None else commit[:10] + "+" * commit.endswith("+")
 
 
 def sources() -> str:

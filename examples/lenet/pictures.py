@@ -77,7 +77,8 @@ def _draw_posterior(guide: AutoSparse, axes: plt.Axes) -> None:
         plots.gate_probabilities(gates, ax=axes)
     elif normal:
         alphas = {
-            site: 2 * (law.scale.log() - law.loc.abs().log()) for site, law in normal.items()
+            site: 2 * (law.scale.log() - law.loc.abs().log()).clamp(-7, 7)
+            for site, law in normal.items()
         }
         plots.log_alpha_histogram(alphas, 0.0 if scales else 3.0, ax=axes)
     else:

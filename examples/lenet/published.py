@@ -18,7 +18,7 @@ L0_PAPER = "Louizos, Welling, Kingma (2018), table 1, https://arxiv.org/abs/1712
 VD_PAPER = "Molchanov, Ashukha, Vetrov (2017), https://arxiv.org/abs/1701.05369"
 RIGL_PAPER = "Evci et al. (2020), table 2, https://arxiv.org/abs/1911.11134"
 SBP_PAPER = "Neklyudov et al. (2017), https://arxiv.org/abs/1705.07283"
-ARM_PAPER = "Li, Ji (2019), https://arxiv.org/abs/1904.04432; architecture from memory"
+ARM_PAPER = "Li, Ji (2019), https://arxiv.org/abs/1904.04432; architecture not checked again"
 FLOPS_PAPER = "Tang et al. (2018), https://arxiv.org/abs/1811.03060"
 CONSTRAINED = "Gallego-Posada et al. (2022), https://arxiv.org/abs/2208.04425"
 
