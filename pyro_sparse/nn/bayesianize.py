@@ -43,9 +43,11 @@ def bayesianize(
     `fc1.bias` and `fc1.gate`. What is not selected, or has no law, stays an ordinary parameter
     and is trained along. Parameters that are tied are drawn once.
 
-    A gate multiplies the layer's inputs ("in"), its outputs after the bias ("out"), or its single
-    weights ("weight"). A weight with a proper prior is gated by a gate with an `L0` or a Bernoulli
-    prior in the objective too (`infer={"gated_by": ...}`, see `TraceSparse_ELBO`).
+    A gate multiplies the layer's inputs ("in"), its outputs after the bias ("out"), its single
+    weights ("weight"), or as one gate all of its outputs ("layer"), which makes a residual branch
+    or a layer as a whole superfluous. A weight with a proper prior is gated by a gate with an
+    `L0` or a Bernoulli prior in the objective too (`infer={"gated_by": ...}`, see
+    `TraceSparse_ELBO`).
 
     Args:
         net: The network. It is left as it is; its values initialise the guide.
@@ -55,9 +57,10 @@ def bayesianize(
         gate: The prior of gates, likewise; the group size is the number of weights one gate
             controls. The penalty of an `L0` law given as such (not by a function) is per weight,
             and is multiplied by the group size.
-        gate_dim: "in", "out", "weight"; or a dictionary from module path to one of them, such as
-            `gate_sites` proposes; or a function of (name, module) that returns one of them or
-            None. Only a dictionary or a function may put "out" gates on batch-norm modules.
+        gate_dim: "in", "out", "weight", "layer"; or a dictionary from module path to one of
+            them, such as `gate_sites` proposes; or a function of (name, module) that returns one
+            of them or None. Only a dictionary or a function may put gates on batch-norm modules:
+            "out" or "layer".
         select: Which layers to convert, as a function of (name, module); by default every
             linear, convolutional, embedding and bilinear layer. `by_name`, `by_type`, `all_but`
             and `convolutions` of `pyro_sparse.nn` are such functions.
@@ -199,8 +202,8 @@ def _gating(layer: BayesianLayer, name: str, prior: Prior) -> dict[str, Any]:
 
     said = {"gated_by": gate.site, "gated_relaxed": True}
     if name == "bias":
-        return said if layer.gate_dim == "out" else {}
-    if layer.gate_dim == "weight":
+        return said if layer.gate_dim in ("out", "layer") else {}
+    if layer.gate_dim in ("weight", "layer"):
         return said
 
     dim = layout.in_dim if layer.gate_dim == "in" else layout.out_dim
@@ -212,6 +215,8 @@ def _gating(layer: BayesianLayer, name: str, prior: Prior) -> dict[str, Any]:
 
 def _gate_shape(layer: BayesianLayer, gate_dim: str) -> tuple[torch.Size, int]:
     layout = layout_of(layer)
+    if gate_dim == "layer":
+        return torch.Size([1]), 1 if layout is None else layer.weight.numel()
     if layout is None:
         return torch.Size([layer.num_features]), 1
 
@@ -287,8 +292,10 @@ def _dim(gate_dim: GateDim, name: str, module: nn.Module) -> str | None:
     else:
         dim = gate_dim.get(name) if isinstance(gate_dim, Mapping) else gate_dim(name, module)
 
-    if dim not in ("in", "out", "weight", None):
-        raise ValueError(f"gate_dim is 'in', 'out' or 'weight', got {dim!r} for '{name}'.")
+    if dim not in ("in", "out", "weight", "layer", None):
+        raise ValueError(
+            f"gate_dim is 'in', 'out', 'weight' or 'layer', got {dim!r} for '{name}'."
+        )
     return dim
 
 
@@ -304,8 +311,8 @@ def _check_sites(net: nn.Module, sites: Mapping[str, str]) -> None:
 
 
 def _norm_dim(name: str, dim: str) -> str:
-    if dim != "out":
-        raise ValueError(f"A batch norm carries 'out' gates only, got {dim!r} for '{name}'.")
+    if dim not in ("out", "layer"):
+        raise ValueError(f"A batch norm carries 'out' or 'layer' gates, got {dim!r} for '{name}'.")
     return dim
 
 

@@ -18,15 +18,15 @@ def fold_gate(
         layer: The layer, or a batch norm.
         name: "weight" or "bias".
         value: The parameter.
-        gate: The gate's values, one for each unit; None for no gate.
-        gate_dim: "in", "out" or "weight"; None for no gate.
+        gate: The gate's values, one for each unit, or one for all; None for no gate.
+        gate_dim: "in", "out", "weight" or "layer"; None for no gate.
     """
 
-    if gate is None or (name == "bias" and gate_dim != "out"):
+    if gate is None or (name == "bias" and gate_dim not in ("out", "layer")):
         return value.detach().clone()
 
     layout = layout_of(layer)
-    if layout is None or name == "bias" or gate_dim == "weight":
+    if layout is None or name == "bias" or gate_dim in ("weight", "layer"):
         return value.detach() * gate
 
     dim = layout.in_dim if gate_dim == "in" else layout.out_dim

@@ -44,7 +44,7 @@ class BayesianLayer(Converted):
         path: The layer's path in the network.
         priors: The priors it owns, by the name of the parameter they replace, or "gate".
         sources: The priors its values come from; another layer's where parameters are tied.
-        gate_dim: "in", "out" or "weight"; None without a gate.
+        gate_dim: "in", "out", "weight" or "layer"; None without a gate.
     """
 
     path: str
@@ -66,7 +66,8 @@ class BayesianLayer(Converted):
             args = (input * self._gate_beside(input), *others)
 
         output = super().forward(*args, **kwargs)
-        return output * self._gate_beside(output) if self.gate_dim == "out" else output
+        gated = self.gate_dim in ("out", "layer")
+        return output * self._gate_beside(output) if gated else output
 
     def extra_repr(self) -> str:
         # The layer's own text asks whether there is a bias; outside a run it has no value.

@@ -51,6 +51,7 @@ GROUPS: list[tuple[nn.Module, str, int, int]] = [
     (nn.ConvTranspose1d(4, 6, 3, groups=2), "out", 6, 2 * 3),
     (nn.Embedding(7, 3), "out", 3, 7),
     (nn.Bilinear(2, 5, 3), "out", 3, 10),
+    (nn.Conv2d(4, 6, 3, groups=2), "layer", 1, 6 * 2 * 9),
 ]
 
 
@@ -85,6 +86,7 @@ GATED: list[tuple[nn.Module, str, dict[str, Any], dict[str, Any]]] = [
     (nn.Conv2d(4, 4, 2, groups=2), "out", {"gated_view": (-1, 1, 1, 1)}, {"gated_by": "gate"}),
     (nn.ConvTranspose1d(4, 3, 2), "in", {"gated_view": (-1, 1, 1)}, {}),
     (nn.ConvTranspose1d(4, 3, 2), "out", {"gated_view": (-1, 1)}, {"gated_by": "gate"}),
+    (nn.ConvTranspose1d(4, 4, 2, groups=2), "layer", {"gated_by": "gate"}, {"gated_by": "gate"}),
 ]
 
 

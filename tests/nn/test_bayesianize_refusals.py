@@ -91,7 +91,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a gate dimension that is none": (
         lambda: bayesianize(mlp(), gate=L0(1.0), gate_dim="channel"),
         ValueError,
-        r"gate_dim is 'in', 'out' or 'weight', got 'channel' for",
+        r"gate_dim is 'in', 'out', 'weight' or 'layer', got 'channel' for",
     ),
     "a gate dimension that the layer lacks": (
         lambda: bayesianize(nn.Sequential(nn.Embedding(5, 3)), gate=L0(1.0)),
@@ -101,7 +101,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "input gates of a norm": (
         lambda: bayesianize(nn.BatchNorm1d(3), gate=L0(1.0), gate_dim=lambda *_: "in"),
         ValueError,
-        r"batch norm carries 'out' gates only, got 'in'",
+        r"batch norm carries 'out' or 'layer' gates, got 'in'",
     ),
     "gates on a module that is not there": (
         lambda: bayesianize(mlp(), gate=L0(1.0), gate_dim={"0": "in", "last": "in"}),

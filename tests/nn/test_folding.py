@@ -16,12 +16,12 @@ def beside(gate: Tensor, like: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize("dim", ["in", "out"])
+@pytest.mark.parametrize("dim", ["in", "out", "layer"])
 def test_a_folded_gate_does_what_the_gate_did(name: str, dim: str) -> None:
     layer, shape = LAYERS[name]
     x = torch.randn(shape)
     y = layer(x)
-    gate = torch.rand(6 if dim == "in" else 4)
+    gate = torch.rand({"in": 6, "out": 4, "layer": 1}[dim])
     wanted = layer(x * beside(gate, x)) if dim == "in" else y * beside(gate, y)
 
     folded = {n: fold_gate(layer, n, p, gate, dim) for n, p in layer.named_parameters()}

@@ -89,6 +89,16 @@ def test_output_gates_multiply_after_the_bias(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LAYERS)
+def test_a_gate_of_the_whole_layer(name: str) -> None:
+    layer, x = LAYERS[name]
+    new = bayesianize(layer, gate=GATES, gate_dim="layer")
+
+    output = condition(new, {"gate": torch.tensor([0.3])})(*inputs(name, x))
+
+    torch.testing.assert_close(output, 0.3 * layer(*inputs(name, x)))
+
+
+@pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("sampled", [False, True], ids=["parameter", "sampled"])
 def test_weight_gates(name: str, sampled: bool) -> None:
     layer, x = LAYERS[name]
