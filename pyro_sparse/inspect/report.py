@@ -20,7 +20,7 @@ from pyro_sparse.inspect.extras import require
 from pyro_sparse.local import Deferred
 from pyro_sparse.nn import BayesianLayer
 from pyro_sparse.nn.layer import BayesianNetwork
-from pyro_sparse.prune import Criterion, count, freeze, masks
+from pyro_sparse.prune import Criterion, compact, count, freeze, masks
 from pyro_sparse.prune.mask import Posterior, posteriors
 
 if TYPE_CHECKING:
@@ -39,12 +39,14 @@ def report(
 
     Columns: `groups` and `groups_kept` count gates; `prob_active` is the mean P(active) of the
     layer's gates; `kl` its divergence in nats; `weights` and `weights_kept` count entries of
-    parameters with two or more dimensions, kept ones being those that `freeze` leaves non-zero;
-    `macs` and `macs_kept` are multiply-adds of one example, as `count` counts them; `noise` says
+    parameters with two or more dimensions, kept ones being those other than 0 of the network that
+    `freeze` and `compact` make; `macs` and `macs_kept` are multiply-adds of one example, as
+    `count` counts them, in the whole network and with the weights kept (where a network cannot
+    be traced, only zeros are counted, and no layer is taken to be smaller); `noise` says
     how the layer's samples were drawn when the model ran just now: "local" (as noise of the
     pre-activations), "per example", "once" for all examples, or "none" for point masses. It is
-    "not converted" for modules with weights of which nothing is sampled; the scales and shifts of
-    norms are no weights.
+    "parameters" for selected layers none of whose values has a prior, and "not converted" for
+    modules with weights that conversion left alone; the scales and shifts of norms are no weights.
 
     Args:
         model: A network made by `bayesianize`, with a likelihood around it.
@@ -69,9 +71,9 @@ def report(
             if posterior.role == "gate" or isinstance(posterior.law, Gate):
                 row |= _gates(posterior, kept[site])
 
-    for name, weights in _not_converted(model):
+    for name, weights, why in _not_sampled(model):
         row = rows.setdefault(name, {"weights": weights, "weights_kept": weights})
-        row["noise"] = ["not converted"]
+        row["noise"] = [why]
 
     frame = pandas.DataFrame(rows.values(), index=[name or "(net)" for name in rows])
     frame = frame.reindex(columns=[*_COLUMNS, "noise"])
@@ -99,29 +101,43 @@ def _costs(
     model: nn.Module, guide: Callable, inputs: tuple, criterion: Criterion | str
 ) -> dict[str, Row]:
     frozen = freeze(model, guide, criterion, *inputs)
-    modules = dict(frozen.named_modules())
+    smaller = _smaller(frozen, inputs)
+    left = {layer.name: layer for layer in count(smaller, inputs).layers}
     rows: dict[str, Row] = {}
 
     for layer in count(frozen, inputs).layers:
-        weights = [p for p in modules[layer.name].parameters(recurse=False) if p.ndim > 1]
-        rows[layer.name] = {
-            "weights": layer.weights,
-            "weights_kept": sum(int(weight.count_nonzero()) for weight in weights),
-            "macs": layer.macs,
-            "macs_kept": layer.nonzero_macs,
-        }
+        row = {"weights": layer.weights, "weights_kept": 0, "macs": layer.macs, "macs_kept": 0}
+        if layer.name in left:
+            row["weights_kept"] = _nonzero_weights(smaller.get_submodule(layer.name))
+            row["macs_kept"] = left[layer.name].nonzero_macs
+        rows[layer.name] = row
 
     return rows
 
 
-def _not_converted(model: nn.Module) -> Iterator[tuple[str, int]]:
-    """Modules that kept all of their weights as parameters, and how many."""
+def _smaller(frozen: nn.Module, inputs: tuple) -> nn.Module:
+    """The compact network; the one with zeros where its code cannot be followed."""
+    try:
+        return compact(frozen, inputs, allow_empty=True)
+    except ValueError:
+        return frozen
+
+
+def _nonzero_weights(module: nn.Module) -> int:
+    weights = [p for p in module.parameters(recurse=False) if p.ndim > 1]
+    return sum(int(weight.count_nonzero()) for weight in weights)
+
+
+def _not_sampled(model: nn.Module) -> Iterator[tuple[str, int, str]]:
+    """Modules that kept all of their weights as parameters, how many, and why."""
     network = next(module for module in model.modules() if isinstance(module, BayesianNetwork))
 
     for name, module in network.named_modules():
         weights = sum(p.numel() for p in module.parameters(recurse=False) if p.ndim > 1)
-        if weights and not (isinstance(module, BayesianLayer) and module.sources):
-            yield name, weights
+        if weights and not isinstance(module, BayesianLayer):
+            yield name, weights, "not converted"
+        elif weights and not module.sources:
+            yield name, weights, "parameters"
 
 
 def _gates(posterior: Posterior, kept: Tensor) -> Row:

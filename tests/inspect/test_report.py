@@ -109,6 +109,15 @@ def test_what_was_not_converted_is_listed() -> None:
     assert table["kl"].isna()["attention"]
 
 
+def test_gates_alone() -> None:
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    model = Classifier(bayesianize(net, gate=L0(1.0), gate_dim={"2": "in"}), 10)
+
+    table = report(model, AutoSparse(model), torch.randn(3, 4))
+
+    assert table["noise"].to_dict() == {"0": "parameters", "2": "per example", "total": ""}
+
+
 def test_a_network_that_is_one_layer() -> None:
     model = Classifier(bayesianize(nn.Linear(4, 2), weight=LogUniform(), gate=L0(1.0)), 10)
 
@@ -161,3 +170,30 @@ def test_without_pandas_the_extra_is_named(
 
     with pytest.raises(ImportError, match=r"pip install 'pyro-sparse\[arviz\]'"):
         report(trained.model, trained.guide, trained.x[:3])
+
+
+class Twice(nn.Module):
+    """Two layers with a gated hidden layer between them; a value decides the way, if asked to."""
+
+    def __init__(self, dynamic: bool) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 8), nn.Linear(8, 2)
+        self.dynamic = dynamic
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        return self.second(x.relu() if self.dynamic and x.sum() > 1e9 else x.tanh())
+
+
+@pytest.mark.parametrize(("dynamic", "kept"), [(False, 12), (True, 24)])
+def test_what_is_kept_is_what_compaction_leaves(dynamic: bool, kept: int) -> None:
+    """Closed inputs of a layer shrink the layer before it, where the network can be followed."""
+    net = bayesianize(Twice(dynamic), gate=L0(1.0), select=lambda name, _: name == "second")
+    model = Classifier(net, num_data=10)
+    guide = AutoSparse(model)
+    with torch.no_grad():
+        guide.get_parameter("sites.second.gate.base__logits")[:4] = -10.0
+
+    table = report(model, guide, torch.randn(4, 3))
+    assert table.loc["first", "weights_kept"] == kept
+    assert table.loc["second", "weights_kept"] == 8
