@@ -88,11 +88,15 @@ def gate_sites(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> GateS
         ...     nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(),
         ...     nn.Linear(32, 10), nn.Sigmoid(), nn.Linear(10, 2)
         ... )
-        >>> gate_sites(net, torch.zeros(1, 1, 4, 4))
+        >>> sites = gate_sites(net, torch.zeros(1, 1, 4, 4))
+        >>> sites
         gate   units  of
         1 out  8      0
         6 in   10     4
         -             6 (needed by output)
+        >>> from pyro_sparse.distributions import L0
+        >>> from pyro_sparse.nn import bayesianize
+        >>> bayesian = bayesianize(net, gate=L0(0.1), gate_dim=sites)
     """
 
     for name, module in net.named_modules():
