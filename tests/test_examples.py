@@ -28,6 +28,7 @@ EXAMPLES = {
     "feature_selection": ["results.json", "planted.nc", "planted_forest.png", "features.png"],
     "uncertainty": ["uncertainty.png", "uncertainty.json"],
     "arviz_tutorial": ["forest.png", "density.png", "predictive_check.png", "sparse.nc"],
+    "horseshoe": ["horseshoe.json"],
     "regression": ["regression.png", "regression.json"],
     "own_distribution": ["own_distribution.json"],
     "studies.gradient_variance": ["gradient_variance.png", "gradient_variance.json"],
