@@ -22,9 +22,10 @@ class Local(TorchDistribution):
     A guide says `pyro.sample("w", Local(Normal(loc, scale)).to_event(2))` and the model stays
     ordinary torch. The sample has no numbers yet; the operation that receives it decides:
 
-    - A **weight** (normal or point mass) in the weight slot of a linear operation is not drawn at
+    - A **weight** (normal or point mass) in the weight slot of a linear operation (a linear or
+      bilinear layer, a convolution, an embedding, a matrix product, an einsum) is not drawn at
       all: the pre-activations are, one draw per example and position (local
-      reparameterisation).
+      reparameterisation). Derivatives of this noise are first derivatives only.
     - A **gate** that multiplies a tensor waits for the slot in which the product is used. In a
       weight slot it gates the inputs or the outputs of the operation, anywhere else an
       activation: one draw per example along `batch_dim`, shared over the other positions.
