@@ -51,14 +51,16 @@ def main() -> None:
     data = digits(args.seed, device)
 
     pyro.set_rng_seed(args.seed)  # the same network everywhere
-    model = Classifier(bayesianize(mlp(64, 300, 100, 10), gate=L0(0.2)), len(data.x)).to(device)
+    model = Classifier(bayesianize(mlp(64, 300, 100, 10), gate=L0(0.1)), len(data.x)).to(device)
     guide = AutoSparse(model, init_gate_prob=0.5).to(device)
     training = fit(
         model,
         guide,
         (data.x, data.y),
         epochs=2 if args.smoke else args.epochs,
+        lr=3e-3,
         gate_lr=3e-2,
+        warm_up=(0.1, 0.6),
         validation=(data.x_test, data.y_test),
         checkpoint=args.out / "checkpoint.pt",
         resume=True,

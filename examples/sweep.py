@@ -1,8 +1,8 @@
 """What does a network of a given size get wrong? One training a size, no strength to tune.
 
-Trains LeNet-300-100 on MNIST with gates on its inputs and hidden units, once for each budget of
-weights and of multiply-adds, and measures the compact networks. Started again, it goes on where it
-was, also inside a training.
+Trains LeNet-300-100 on MNIST with gates on its inputs and hidden units, once for each budget, and
+beside it with penalties as they are tuned without one, and measures the compact networks. Started
+again, it goes on where it was, also inside a training.
 
     python -m examples.sweep [--data-root DIR] [--epochs N] [--seed N] [--out DIR]
 """
@@ -27,21 +27,33 @@ from pyro_sparse.infer import Budget, fit, pareto, sweep
 from pyro_sparse.nn import Classifier, bayesianize
 from pyro_sparse.prune import compact, count, freeze
 
+Setting = Budget | float
+
 TARGETS = (0.2, 0.1, 0.05, 0.03)
+PENALTIES = (0.03, 0.1, 0.3)
 GATE_LR = 2e-2
+MARKS = (
+    ("weights", "o", "budget of weights"),
+    ("macs", "s", "budget of MACs"),
+    ("penalty", "x", "L0 penalty"),
+)
 
 
-def budgets(targets: tuple[float, ...]) -> dict[str, Budget]:
-    kinds = ("weights", "macs")
-    return {f"{kind}-{share:g}": Budget(**{kind: share}) for kind in kinds for share in targets}
+def settings(targets: tuple[float, ...], penalties: tuple[float, ...]) -> dict[str, Setting]:
+    """Budgets, and beside them penalties as they are tuned without one."""
+    budgets = {f"weights-{share:g}": Budget(weights=share) for share in targets}
+    budgets |= {f"macs-{share:g}": Budget(macs=share) for share in targets[-1:]}
+    return budgets | {f"penalty-{penalty:g}": penalty for penalty in penalties}
 
 
-def train(budget: Budget, data: Data, args: argparse.Namespace, checkpoint: Path) -> nn.Module:
+def train(setting: Setting, data: Data, args: argparse.Namespace, checkpoint: Path) -> nn.Module:
     """The compact network."""
     pyro.set_rng_seed(args.seed)
+    budget = setting if isinstance(setting, Budget) else None
+    # Where there is a budget it alone closes gates.
+    penalty = setting if isinstance(setting, float) else 0.0
     net = mlp(data.x[0].numel(), 300, 100, 10)
-    # No penalty: the budget alone closes gates.
-    model = Classifier(bayesianize(net, gate=L0(0.0)), num_data=len(data.x))
+    model = Classifier(bayesianize(net, gate=L0(penalty)), num_data=len(data.x))
     guide = AutoSparse(model, init_gate_prob=0.5)
     fit(
         model,
@@ -59,44 +71,48 @@ def train(budget: Budget, data: Data, args: argparse.Namespace, checkpoint: Path
 
 
 @torch.no_grad()
-def measure(budget: Budget, small: nn.Module, data: Data) -> dict[str, Any]:
+def measure(setting: Setting, small: nn.Module, data: Data) -> dict[str, Any]:
     dense = count(mlp(data.x[0].numel(), 300, 100, 10), data.x[:1])
     sparse = count(small, data.x[:1])
-    shares = {"weights": sparse.weights / dense.weights, "macs": sparse.macs / dense.macs}
     wrong = (small(data.x_test).argmax(-1) != data.y_test).float().mean().item()
-    return {
-        "budget": budget.kind,
-        "target %": 100 * budget.limit,
-        "reached %": 100 * shares[budget.kind],
-        "off %": 100 * (shares[budget.kind] / budget.limit - 1),
+    row = {
+        "kind": setting.kind if isinstance(setting, Budget) else "penalty",
+        "target %": 100 * setting.limit if isinstance(setting, Budget) else None,
+        "weights %": 100 * sparse.weights / dense.weights,
+        "MACs %": 100 * sparse.macs / dense.macs,
         "error %": 100 * wrong,
         "architecture": sparse.architecture,
-        "weights": sparse.weights,
-        "MACs": sparse.macs,
     }
+    if isinstance(setting, Budget):
+        left = row["weights %" if setting.kind == "weights" else "MACs %"]
+        row["off %"] = 100 * (left / row["target %"] - 1)
+    return row
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Error against what is left, and the front that no other training beats."""
+    """Error against what is left; the line is the front that no other budget beats."""
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for kind, marker in (("weights", "o"), ("macs", "s")):
-        own = [row for row in rows if row["budget"] == kind]
-        sizes, errors = ([row[name] for row in own] for name in ("reached %", "error %"))
-        axes.plot(sizes, errors, marker, label=f"budget of {kind}")
-        for row in own:
-            axes.axvline(row["target %"], color="0.9", zorder=0)
+    for kind, marker, label in MARKS:
+        own = [row for row in rows if row["kind"] == kind]
+        axes.plot(
+            *_points(own), marker, label=label, fillstyle="none" if kind == "macs" else "full"
+        )
 
-    front = pareto([row for row in rows if row["budget"] == "weights"], "reached %", "error %")
-    axes.plot(
-        [r["reached %"] for r in front], [r["error %"] for r in front], color="0.6", zorder=1
-    )
-    axes.set(xscale="log", xlabel="left of the network [%]", ylabel="error on test images [%]")
-    axes.set_xticks(sorted({row["target %"] for row in rows}), minor=False)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    targets = sorted({row["target %"] for row in rows if row["target %"]})
+    for target in targets:
+        axes.axvline(target, color="0.9", zorder=0)
+    budgets = [row for row in rows if row["kind"] == "weights"]
+    axes.plot(*_points(pareto(budgets, "weights %", "error %")), color="0.6", zorder=1)
+    axes.set(xscale="log", xlabel="weights left [%]", ylabel="error on test images [%]")
+    axes.set_xticks(targets, [f"{target:g}" for target in targets])
     axes.xaxis.set_minor_formatter(lambda *_: "")
     axes.legend()
     figure.savefig(path, dpi=150)
     plt.close(figure)
+
+
+def _points(rows: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
+    return [row["weights %"] for row in rows], [row["error %"] for row in rows]
 
 
 def main() -> None:
@@ -114,13 +130,13 @@ def main() -> None:
     args.epochs = 2 if args.smoke else args.epochs
     data = digits(args.seed, device) if args.smoke else load("mnist", args.data_root, device)
 
-    def run(name: str, budget: Budget, checkpoint: Path) -> dict[str, Any]:
-        row = measure(budget, train(budget, data, args, checkpoint), data)
+    def run(name: str, setting: Setting, checkpoint: Path) -> dict[str, Any]:
+        row = measure(setting, train(setting, data, args, checkpoint), data)
         print(f"{name}: {row}", flush=True)
         return row
 
-    settings = budgets((0.5,) if args.smoke else TARGETS)
-    rows = sweep(run, settings, args.out / f"seed-{args.seed}")
+    grid = settings((0.5,), ()) if args.smoke else settings(TARGETS, PENALTIES)
+    rows = sweep(run, grid, args.out / f"seed-{args.seed}")
     about = {"seed": args.seed, "epochs": args.epochs, "gate_lr": GATE_LR, "init_gate_prob": 0.5}
     about["data"] = "digits" if args.smoke else "mnist"
     (args.out / "sweep.json").write_text(json.dumps(about | {"rows": rows}, indent=1))

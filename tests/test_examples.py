@@ -31,6 +31,8 @@ EXAMPLES = {
     "horseshoe": ["horseshoe.json"],
     "regression": ["regression.png", "regression.json"],
     "own_distribution": ["own_distribution.json"],
+    "distributed": ["distributed.json"],
+    "sweep": ["sweep.json", "sweep.png"],
     "studies.gradient_variance": ["gradient_variance.png", "gradient_variance.json"],
     "studies.hard_concrete": ["hard_concrete.png"],
     "studies.log_uniform_kl": ["log_uniform_kl.png", "log_uniform_kl.json"],

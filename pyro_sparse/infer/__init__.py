@@ -14,6 +14,7 @@ __all__ = [
     "UntraceableError",
     "fit",
     "global_draws",
+    "lightning_module",
     "pareto",
     "predict",
     "schedules",
@@ -29,6 +30,7 @@ from pyro_sparse.infer.elbo import TraceSparse_ELBO
 from pyro_sparse.infer.fit import fit
 from pyro_sparse.infer.graph import UntraceableError
 from pyro_sparse.infer.health import DivergedError
+from pyro_sparse.infer.lightning import lightning_module
 from pyro_sparse.infer.parts import Parts
 from pyro_sparse.infer.predict import predict
 from pyro_sparse.infer.prediction import Classification, Regression

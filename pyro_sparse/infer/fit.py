@@ -2,13 +2,10 @@ r"""Training with everything that a long run needs; all of it can be done by han
 
 __all__ = ["fit"]
 
-import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyro
 import torch
 from pyro.infer import ELBO
 from torch import Tensor, nn
@@ -22,7 +19,6 @@ from pyro_sparse.distributions import GroupGaussianMixture
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer.batches import Batches, batches_of, moved
 from pyro_sparse.infer.budget import Budget
-from pyro_sparse.infer.elbo import TraceSparse_ELBO
 from pyro_sparse.infer.facts import at_the_mean, share_alive
 from pyro_sparse.infer.groups import build_optimizer, build_scheduler, parameter_groups
 from pyro_sparse.infer.health import finite_numbers, require_finite
@@ -30,13 +26,18 @@ from pyro_sparse.infer.programs import first_batch, trained_parameters
 from pyro_sparse.infer.progress import Progress
 from pyro_sparse.infer.ranks import Ranks
 from pyro_sparse.infer.saver import Saver
-from pyro_sparse.infer.schedules import linear
+from pyro_sparse.infer.settings import (
+    WARM_UP,
+    build_bound,
+    check_settings,
+    examples_of,
+    seed_all,
+)
 from pyro_sparse.infer.training import Training
 
 Callback = Callable[[Training], Mapping[str, Any] | None]
 
 VALIDATION_BATCH = 1024
-WARM_UP = (0.0, 0.1)
 
 
 def fit(
@@ -160,13 +161,13 @@ def fit(
 
     if resume is True and checkpoint is None:
         raise ValueError("resume=True continues `checkpoint`, and none was given.")
-    _check(epochs, lr, gate_lr, clip, autocast, ema, patience, every, every_epochs)
+    check_settings(epochs, lr, gate_lr, clip, autocast, ema, patience, every, every_epochs)
     ranks = Ranks.current()
-    order = _seeded(seed, ranks)
+    order = seed_all(seed, ranks)
     batches = batches_of(data, batch_size, order, ranks)
     unseen = None if validation is None else batches_of(validation, VALIDATION_BATCH, 0, Ranks())
     steps = epochs * len(batches)
-    elbo = _bound(elbo, kl_weight, warm_up, steps)
+    elbo = build_bound(elbo, kl_weight, warm_up, steps)
 
     parameters = trained_parameters(model, guide, batches)
     device = next(iter(parameters.values())).device
@@ -183,7 +184,7 @@ def fit(
         batches=batches,
         seed=order,
         ranks=ranks,
-        scale=_scale(model, batches),
+        scale=examples_of(model, batches),
     )
 
     ranks.require_agreement(training.settings() | {"number of epochs": epochs})
@@ -305,64 +306,6 @@ def _waited(rows: Sequence[Mapping[str, Any]]) -> int:
     return len(settled) - 1 - settled.index(min(settled))
 
 
-def _seeded(seed: int | None, ranks: Ranks) -> int:
-    if seed is None:
-        order = int(torch.randint(2**31, ()))
-        order = ranks.share(order)
-        if ranks.count > 1:
-            torch.manual_seed(order + ranks.index)
-        return order
-
-    # Processes share the order of the data, and have noise of their own.
-    pyro.set_rng_seed(seed + ranks.index)
-    return seed
-
-
-def _bound(elbo: ELBO | None, kl_weight: Any, warm_up: Any, steps: int) -> ELBO:
-    if elbo is not None:
-        if not isinstance(elbo, ELBO):
-            raise TypeError(
-                "The elbo is a bound that was not yet given a model, such as TraceSparse_ELBO(), "
-                f"got {type(elbo).__name__}."
-            )
-        if kl_weight != 1.0 or warm_up not in (None, WARM_UP):
-            raise ValueError(
-                "A bound of your own has a kl_weight of its own. Give kl_weight and warm_up to "
-                "fit without elbo, or TraceSparse_ELBO(kl_weight=...) without them."
-            )
-        return elbo
-
-    if callable(kl_weight):
-        return TraceSparse_ELBO(kl_weight=kl_weight)
-    if not 0 <= kl_weight < math.inf:
-        raise ValueError(f"kl_weight is finite and not negative, got {kl_weight}.")
-    first, last = (0.0, 0.0) if warm_up is None else warm_up
-    if not 0 <= first <= last <= 1:
-        raise ValueError(
-            f"warm_up is two shares of the training, 0 <= begin <= end <= 1, got {warm_up}."
-        )
-    if last == 0:
-        return TraceSparse_ELBO(kl_weight=float(kl_weight))
-    if not steps:
-        raise ValueError(
-            "The warm-up is a share of the training, and the data does not know its length. Give "
-            "warm_up=None, or kl_weight as a function of the step."
-        )
-    begin, end = first * steps, last * steps
-    return TraceSparse_ELBO(kl_weight=linear(0.0, kl_weight, steps=end - begin, delay=begin))
-
-
-def _scale(model: Callable, batches: Batches) -> int:
-    size, examples = getattr(model, "num_data", None), batches.examples
-    if isinstance(size, int) and examples is not None and size != examples:
-        warnings.warn(
-            f"The model was made for num_data={size} examples and is trained on {examples}, so "
-            "that the weight of its prior is not that of its data.",
-            stacklevel=3,
-        )
-    return size if isinstance(size, int) and size > 0 else examples or 1
-
-
 def _average(ema: float | None, model: Callable, guide: Callable) -> AveragedModel | None:
     if ema is None:
         return None
@@ -376,29 +319,3 @@ def _across(ranks: Ranks, bound: nn.Module, device: torch.device) -> nn.Module:
     if ranks.count == 1:
         return bound
     return DistributedDataParallel(bound, [device] if device.type == "cuda" else None)
-
-
-def _check(
-    epochs: int,
-    lr: float,
-    gate_lr: float,
-    clip: float | None,
-    autocast: torch.dtype | None,
-    ema: float | None,
-    patience: int | None,
-    every: float,
-    every_epochs: int | None,
-) -> None:
-    counts = {"epochs": epochs, "patience": patience, "every_epochs": every_epochs}
-    for name, count in counts.items():
-        if count is not None and (
-            not isinstance(count, int) or isinstance(count, bool) or count < 1
-        ):
-            raise ValueError(f"{name} is a whole number of at least 1, got {count!r}.")
-    for name, number in {"lr": lr, "gate_lr": gate_lr, "clip": clip, "every": every}.items():
-        if number is not None and not 0 <= number < math.inf:
-            raise ValueError(f"{name} is finite and not negative, got {number!r}.")
-    if ema is not None and not 0 < ema < 1:
-        raise ValueError(f"ema is a rate between 0 and 1, got {ema!r}.")
-    if autocast not in (None, torch.bfloat16, torch.float16):
-        raise ValueError(f"autocast is torch.bfloat16, torch.float16 or None, got {autocast!r}.")

@@ -46,7 +46,8 @@ def lightning_module(
     """
 
     try:
-        from lightning import LightningModule
+        # Not among the packages that types are checked against.
+        from lightning import LightningModule  # type: ignore[import-not-found, unused-ignore]
     except ModuleNotFoundError as error:
         raise ImportError(
             "lightning is needed here and is not installed; install it with: "
@@ -70,7 +71,8 @@ def lightning_module(
             self.log("validation_loss", self._loss(batch))
 
         def configure_optimizers(self) -> Any:
-            named = {n: p for n, p in self.bound.named_parameters() if p.requires_grad}
+            named: dict[str, Tensor] = dict(self.bound.named_parameters())
+            named = {name: p for name, p in named.items() if p.requires_grad}
             return build_optimizer(optimizer, parameter_groups(guide, named, lr, gate_lr))
 
         def _loss(self, batch: Any) -> Tensor:

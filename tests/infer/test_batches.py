@@ -93,8 +93,9 @@ def test_loaders(loader: Any) -> None:
 
 
 def test_a_sampler_learns_the_epoch() -> None:
-    sampler = DistributedSampler(X, num_replicas=2, rank=0, shuffle=True)
-    batches = LoaderBatches(DataLoader(TensorDataset(X), sampler=sampler))  # type: ignore
+    data = TensorDataset(X)
+    sampler: DistributedSampler = DistributedSampler(data, num_replicas=2, rank=0, shuffle=True)
+    batches = LoaderBatches(DataLoader(data, sampler=sampler))
 
     assert epoch(batches, 1) == epoch(batches, 1) != epoch(batches, 2)
 

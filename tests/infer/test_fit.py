@@ -90,7 +90,8 @@ def test_loaders_and_tensors_train_alike() -> None:
     tensors = train(*program(), batch_size=90)
     loader = DataLoader(TensorDataset(X, Y), batch_size=90)
     loaded = train(*program(), loader)
-    named = DataLoader([{"x": x, "y": y} for x, y in zip(X, Y, strict=True)], batch_size=90)  # type: ignore[arg-type, var-annotated]
+    pairs: Any = [{"x": x, "y": y} for x, y in zip(X, Y, strict=True)]
+    named: Any = DataLoader(pairs, batch_size=90)
     by_name = train(*program(), named)
 
     for other in (loaded, by_name):
@@ -197,7 +198,7 @@ def test_em_steps_are_made_unless_unwanted() -> None:
     def prior(em: bool) -> Tensor:
         model, guide = program()
         train(model, guide, em=em)
-        return guide.priors()["0.weight"].scale2  # type: ignore[attr-defined]
+        return guide.priors()["0.weight"].scale2
 
     assert prior(em=False).item() == pytest.approx(0.1)
     assert prior(em=True).item() != pytest.approx(0.1)
@@ -228,7 +229,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_site(tmp_path: Any) -> Non
     def spoil(training: Training) -> None:
         if training.epoch == 2:
             with torch.no_grad():
-                training.guide.get_parameter("sites.0.weight.loc").fill_(float("nan"))
+                training.parameters["guide.sites.0.weight.loc"].fill_(float("nan"))
 
     model, guide = program()
     with pytest.raises(DivergedError) as caught:

@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Any
 
-import pyro
 import pytest
 import torch
+from pyro.optim import PyroOptim
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
@@ -67,7 +67,7 @@ def test_optimisers() -> None:
 @pytest.mark.parametrize(
     "given, error, message",
     [
-        (pyro.optim.Adam({"lr": 0.1}), TypeError, "one of torch.optim"),
+        (PyroOptim(torch.optim.Adam, {"lr": 0.1}), TypeError, "one of torch.optim"),
         ("adam", TypeError, "got 'adam'"),
         (lambda groups: None, TypeError, "returned None"),
         (torch.optim.SGD([torch.zeros(1)], lr=0.1), ValueError, "trains none of the parameters"),

@@ -46,7 +46,7 @@ def test_other_errors_of_a_law_stay_what_they_are() -> None:
 
 def test_data_that_is_no_number_is_found() -> None:
     training = train(*program(), epochs=1)
-    batch = (torch.tensor([1.0, torch.nan]), torch.tensor([1, 2])), {}
+    batch: object = (torch.tensor([1.0, torch.nan]), torch.tensor([1, 2])), {}
 
     with pytest.raises(DivergedError, match="the data of this batch"):
         with finite_numbers(training, batch):

@@ -74,7 +74,7 @@ def test_without_lightning(monkeypatch: pytest.MonkeyPatch) -> None:
     importlib.util.find_spec("lightning") is None, reason="lightning is not installed"
 )
 def test_with_lightning(tmp_path: Any) -> None:
-    import lightning
+    import lightning  # type: ignore[import-not-found, unused-ignore]
 
     model, guide = program()
     trainer = lightning.Trainer(

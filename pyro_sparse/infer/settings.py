@@ -1,0 +1,136 @@
+r"""What the settings of a training mean, and whether they can be meant."""
+
+__all__ = ["WARM_UP", "build_bound", "check_settings", "examples_of", "seed_all"]
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pyro
+import torch
+from pyro.infer import ELBO
+
+from pyro_sparse.infer.batches import Batches
+from pyro_sparse.infer.elbo import TraceSparse_ELBO
+from pyro_sparse.infer.ranks import Ranks
+from pyro_sparse.infer.schedules import linear
+
+WARM_UP = (0.0, 0.1)
+
+
+def check_settings(
+    epochs: int,
+    lr: float,
+    gate_lr: float,
+    clip: float | None,
+    autocast: torch.dtype | None,
+    ema: float | None,
+    patience: int | None,
+    every: float,
+    every_epochs: int | None,
+) -> None:
+    r"""Checks numbers that `fit` was given; the arguments are its own.
+
+    Raises:
+        ValueError: One is out of range.
+    """
+
+    counts = {"epochs": epochs, "patience": patience, "every_epochs": every_epochs}
+    for name, count in counts.items():
+        if count is not None and (
+            not isinstance(count, int) or isinstance(count, bool) or count < 1
+        ):
+            raise ValueError(f"{name} is a whole number of at least 1, got {count!r}.")
+    for name, number in {"lr": lr, "gate_lr": gate_lr, "clip": clip, "every": every}.items():
+        if number is not None and not 0 <= number < math.inf:
+            raise ValueError(f"{name} is finite and not negative, got {number!r}.")
+    if ema is not None and not 0 < ema < 1:
+        raise ValueError(f"ema is a rate between 0 and 1, got {ema!r}.")
+    if autocast not in (None, torch.bfloat16, torch.float16):
+        raise ValueError(f"autocast is torch.bfloat16, torch.float16 or None, got {autocast!r}.")
+
+
+def seed_all(seed: int | None, ranks: Ranks) -> int:
+    r"""Seeds all generators, if there is a seed; returns what decides the order of the data.
+
+    Args:
+        seed: The seed, or None to draw one for the order alone.
+        ranks: The processes.
+    """
+
+    if seed is None:
+        order = int(torch.randint(2**31, ()))
+        order = ranks.share(order)
+        if ranks.count > 1:
+            torch.manual_seed(order + ranks.index)
+        return order
+
+    # Processes share the order of the data, and have noise of their own.
+    pyro.set_rng_seed(seed + ranks.index)
+    return seed
+
+
+def build_bound(elbo: ELBO | None, kl_weight: Any, warm_up: Any, steps: int) -> ELBO:
+    r"""The bound that a user means.
+
+    Args:
+        elbo: A bound, or None.
+        kl_weight: The weight of the divergences, or a function of the step.
+        warm_up: The shares of the training between which it rises.
+        steps: Number of steps of the training, 0 if not known.
+
+    Raises:
+        TypeError: `elbo` is no bound.
+        ValueError: The weights are out of range, or not those of the bound.
+    """
+
+    if elbo is not None:
+        if not isinstance(elbo, ELBO):
+            raise TypeError(
+                "The elbo is a bound that was not yet given a model, such as TraceSparse_ELBO(), "
+                f"got {type(elbo).__name__}."
+            )
+        if kl_weight != 1.0 or warm_up not in (None, WARM_UP):
+            raise ValueError(
+                "A bound of your own has a kl_weight of its own. Give kl_weight and warm_up to "
+                "fit without elbo, or TraceSparse_ELBO(kl_weight=...) without them."
+            )
+        return elbo
+
+    if callable(kl_weight):
+        return TraceSparse_ELBO(kl_weight=kl_weight)
+    if not 0 <= kl_weight < math.inf:
+        raise ValueError(f"kl_weight is finite and not negative, got {kl_weight}.")
+    first, last = (0.0, 0.0) if warm_up is None else warm_up
+    if not 0 <= first <= last <= 1:
+        raise ValueError(
+            f"warm_up is two shares of the training, 0 <= begin <= end <= 1, got {warm_up}."
+        )
+    if last == 0:
+        return TraceSparse_ELBO(kl_weight=float(kl_weight))
+    if not steps:
+        raise ValueError(
+            "The warm-up is a share of the training, and the data does not know its length. Give "
+            "warm_up=None, or kl_weight as a function of the step."
+        )
+    begin, end = first * steps, last * steps
+    return TraceSparse_ELBO(kl_weight=linear(0.0, kl_weight, steps=end - begin, delay=begin))
+
+
+def examples_of(model: Callable, batches: Batches) -> int:
+    r"""The number of examples by which a bound is divided, after the model or else the data.
+
+    Args:
+        model: The model.
+        batches: The data.
+    """
+
+    size, examples = getattr(model, "num_data", None), batches.examples
+    if isinstance(size, int) and examples is not None and size != examples:
+        warnings.warn(
+            f"The model was made for num_data={size} examples and is trained on {examples}, so "
+            "that the weight of its prior is not that of its data.",
+            stacklevel=3,
+        )
+    return size if isinstance(size, int) and size > 0 else examples or 1

@@ -1,0 +1,58 @@
+"""What settings mean; what `fit` says of those it cannot mean is in `test_fit.py`."""
+
+import pytest
+import torch
+
+from pyro_sparse.infer import TraceSparse_ELBO
+from pyro_sparse.infer.batches import LoaderBatches, TensorBatches
+from pyro_sparse.infer.ranks import Ranks
+from pyro_sparse.infer.settings import WARM_UP, build_bound, examples_of, seed_all
+from tests.infer.programs import data, program
+
+
+def weights(bound: object, steps: tuple[int, ...]) -> list[float]:
+    assert isinstance(bound, TraceSparse_ELBO) and callable(bound.kl_weight)
+    return [float(bound.kl_weight(step)) for step in steps]
+
+
+def test_the_warm_up() -> None:
+    assert weights(build_bound(None, 0.5, (0.1, 0.3), 100), (0, 10, 20, 30, 99)) == pytest.approx(
+        [0.0, 0.0, 0.25, 0.5, 0.5]
+    )
+    assert weights(build_bound(None, 1.0, WARM_UP, 100), (0, 5, 10)) == pytest.approx([0, 0.5, 1])
+
+
+def test_no_warm_up() -> None:
+    bound = build_bound(None, 0.5, None, 0)
+
+    assert isinstance(bound, TraceSparse_ELBO) and bound.kl_weight == 0.5
+
+
+def test_a_function_of_the_step_replaces_it() -> None:
+    assert weights(build_bound(None, lambda step: step / 2, WARM_UP, 0), (3,)) == [1.5]
+
+
+def test_a_bound_of_ones_own_stays_what_it_is() -> None:
+    bound = TraceSparse_ELBO(kl_weight=0.1)
+
+    assert build_bound(bound, 1.0, WARM_UP, 10) is bound and bound.kl_weight == 0.1
+
+
+def test_seeds() -> None:
+    assert seed_all(3, Ranks()) == 3
+    first = torch.rand(2)
+    seed_all(3, Ranks())
+    assert torch.equal(first, torch.rand(2))
+
+    torch.manual_seed(1)
+    drawn = seed_all(None, Ranks())
+    torch.manual_seed(1)
+    assert seed_all(None, Ranks()) == drawn != seed_all(None, Ranks())
+
+
+def test_examples() -> None:
+    model, _ = program()
+
+    assert examples_of(model, TensorBatches(data(), 10)) == 90
+    assert examples_of(lambda: None, TensorBatches(data(40), 10)) == 40
+    assert examples_of(lambda: None, LoaderBatches([1, 2])) == 1
