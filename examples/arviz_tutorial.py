@@ -9,6 +9,7 @@ densities, and a posterior predictive check. Works in both of ArviZ's lines, 0.2
 """
 
 import argparse
+import importlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from pyro_sparse.inspect import load_arviz, save_arviz, to_arviz
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the older line announces the newer one
-    import arviz
+    arviz: Any = importlib.import_module("arviz")
 
 plt.switch_backend("Agg")
 

@@ -9,9 +9,11 @@ does not matter to memory, so they are noise.
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from examples.benchmarks.memory import added, in_fresh_processes
 from examples.benchmarks.timing import machine
@@ -22,7 +24,7 @@ from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import predict
 from pyro_sparse.nn import Classifier, bayesianize
 
-NETWORKS = {"LeNet-300-100": lenet_300_100, "LeNet-5": lenet5}
+NETWORKS: dict[str, Callable[[], nn.Module]] = {"LeNet-300-100": lenet_300_100, "LeNet-5": lenet5}
 # Name, bound in MiB, draws. A convolutional network takes seconds a draw and no more memory later.
 CASES = (
     ("LeNet-300-100", 64, 100),

@@ -22,11 +22,11 @@ def test_default_share() -> None:
 @pytest.mark.parametrize("rate", [0.5, 100.0])
 def test_single_precision_at_extreme_shares(share: float, rate: float) -> None:
     logits = torch.tensor([1e-6, 0.5, 1 - 1e-6]).logit().requires_grad_()
-    leaves = [logits, *(torch.tensor(x, requires_grad=True) for x in (rate, share))]
-    gate = MixtureGate(logits=logits, off=UniformExponential(*leaves[1:]))
+    one, two = (torch.tensor(x, requires_grad=True) for x in (rate, share))
+    gate = MixtureGate(logits=logits, off=UniformExponential(one, two))
 
     for output in (gate.rsample((10_000,)), gate.mean, gate.icdf(torch.linspace(0, 1, 3))):
-        gradients = torch.autograd.grad(output.sum(), leaves)
+        gradients = torch.autograd.grad(output.sum(), [logits, one, two])
         assert output.isfinite().all()
         assert all(gradient.isfinite().all() for gradient in gradients)
 

@@ -133,9 +133,9 @@ def test_mixture_bound_is_exact_for_equal_components() -> None:
 def test_mixture_bound_in_single_precision_at_the_extremes(probs: float) -> None:
     loc = torch.tensor([0.0, 1e-8, 1e-3, 1.0, 100.0]).unsqueeze(-1).requires_grad_()
     scale = torch.tensor([1e-10, 1e-6, 1e-2, 1.0, 10.0], requires_grad=True)
-    leaves = [torch.tensor(x, requires_grad=True) for x in (probs, 10.0, 1e-6)]
+    share, wide, narrow = (torch.tensor(x, requires_grad=True) for x in (probs, 10.0, 1e-6))
 
-    kl = kl_divergence(Normal(loc, scale), GroupGaussianMixture(*leaves))
-    gradients = torch.autograd.grad(kl.sum(), [loc, scale, *leaves])
+    kl = kl_divergence(Normal(loc, scale), GroupGaussianMixture(share, wide, narrow))
+    gradients = torch.autograd.grad(kl.sum(), [loc, scale, share, wide, narrow])
     assert kl.isfinite().all()
     assert all(gradient.isfinite().all() for gradient in gradients)
