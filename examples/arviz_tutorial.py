@@ -57,7 +57,7 @@ def draws(name: str, epochs: int, seed: int) -> Any:
 
 def save_picture(title: str, path: Path) -> None:
     figure = plt.gcf()
-    figure.suptitle(title, y=1.03)
+    figure.suptitle(title, y=1.15)
     figure.savefig(path, dpi=90, bbox_inches="tight")
     plt.close("all")
 
