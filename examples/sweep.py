@@ -27,10 +27,25 @@ from pyro_sparse.infer import Budget, fit, pareto, sweep
 from pyro_sparse.nn import Classifier, bayesianize
 from pyro_sparse.prune import compact, count, freeze
 
+PAGE = """# Budgets: the size asked for, the size reached, and what it costs
+
+One training for each size, written by `python -m examples.sweep`; {settings}.
+Sizes are those of the compact network, a plain torch module, and its error is the one after the
+last epoch on the test images. In a network of linear layers multiply-adds are weights, so that
+both kinds of budget ask for the same; a penalty lands where it lands.
+
+```
+{table}
+```
+
+![Error against size](sweep.png)
+"""
+COLUMNS = ("name", "target %", "weights %", "off %", "error %", "architecture")
+
 Setting = Budget | float
 
 TARGETS = (0.2, 0.1, 0.05, 0.03)
-PENALTIES = (0.03, 0.1, 0.3)
+PENALTIES = (0.1, 0.3, 1.0, 3.0)
 GATE_LR = 2e-2
 MARKS = (
     ("weights", "o", "budget of weights"),
@@ -77,7 +92,7 @@ def measure(setting: Setting, small: nn.Module, data: Data) -> dict[str, Any]:
     wrong = (small(data.x_test).argmax(-1) != data.y_test).float().mean().item()
     row = {
         "kind": setting.kind if isinstance(setting, Budget) else "penalty",
-        "target %": 100 * setting.limit if isinstance(setting, Budget) else None,
+        "target %": 100 * setting.limit if isinstance(setting, Budget) else "",
         "weights %": 100 * sparse.weights / dense.weights,
         "MACs %": 100 * sparse.macs / dense.macs,
         "error %": 100 * wrong,
@@ -98,7 +113,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             *_points(own), marker, label=label, fillstyle="none" if kind == "macs" else "full"
         )
 
-    targets = sorted({row["target %"] for row in rows if row["target %"]})
+    targets = sorted({row["target %"] for row in rows} - {""})
     for target in targets:
         axes.axvline(target, color="0.9", zorder=0)
     budgets = [row for row in rows if row["kind"] == "weights"]
@@ -141,7 +156,10 @@ def main() -> None:
     about["data"] = "digits" if args.smoke else "mnist"
     (args.out / "sweep.json").write_text(json.dumps(about | {"rows": rows}, indent=1))
     draw(rows, args.out / "sweep.png")
-    print(as_table(rows))
+    table = as_table([{name: row.get(name, "") for name in COLUMNS} for row in rows])
+    settings_of = ", ".join(f"{name} {value}" for name, value in about.items())
+    (args.out / "README.md").write_text(PAGE.format(table=table, settings=settings_of))
+    print(table)
 
 
 if __name__ == "__main__":
