@@ -30,7 +30,7 @@ def draw_chart(net: str, rows: Sequence[dict[str, Any]], path: Path) -> None:
     """
     ours = [(r["nonzeros"], r["error"], r["structured"], r["title"]) for r in rows]
     theirs = [(p.weights, p.error, p.structured, p.title) for p in PUBLISHED if p.net == net]
-    figure, axes = plt.subplots(figsize=(10, 5.6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(10, 6.4), layout="constrained")
     handles = [_heading("here"), *_draw(axes, sorted(ours), DENSE[net], "black", 1)]
     start = len(ours) + 1
     handles += [_heading("published"), *_draw(axes, sorted(theirs), DENSE[net], "white", start)]
@@ -39,6 +39,10 @@ def draw_chart(net: str, rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5)))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set(
         xlabel="weights kept (%)",
         ylabel="test error (%)",
@@ -46,7 +50,9 @@ def draw_chart(net: str, rows: Sequence[dict[str, Any]], path: Path) -> None:
     )
     axes.grid(True, which="major", color="0.9")
     axes.set_axisbelow(True)
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
+    axes.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=8
+    )
     figure.savefig(path, dpi=100)
     plt.close(figure)
 
