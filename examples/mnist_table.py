@@ -82,9 +82,10 @@ def our_line(row: Row) -> list[str]:
 def published_text(net: str, method: str) -> str:
     """The published rows of a method in one cell."""
     own = [p for p in PUBLISHED if p.net == net and p.method == method]
+    kinds = [p.architecture or ("units" if p.structured else "weights") for p in own]
     return "; ".join(
-        f"{p.error:g} %, {p.architecture or ('units' if p.units else 'weights')}, x {DENSE[net] / p.weights:.1f}"
-        for p in own
+        f"{p.error:g} %, {kind}, x {DENSE[net] / p.weights:.1f}"
+        for p, kind in zip(own, kinds, strict=True)
     )
 
 
