@@ -19,7 +19,7 @@ import pyro
 import torch
 
 from examples.feature_selection import train_gated
-from examples.tables import TABLES, split
+from examples.support.tabular import TABLES, split
 from pyro_sparse.inspect import load_arviz, save_arviz, to_arviz
 
 with warnings.catch_warnings():

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from examples.data import Data, digits
-from examples.pictures import draw_architectures, draw_training
-from examples.table import as_table
-from examples.training import BATCH, descend
+from examples.support.data import Data, digits
+from examples.support.pictures import draw_architectures, draw_training
+from examples.support.table import as_table
+from examples.support.training import BATCH, descend
 from models.lenet import mlp
 from pyro_sparse.distributions import L0, LogUniform
 from pyro_sparse.guides import AutoSparse

@@ -17,7 +17,7 @@ import pyro
 import torch
 from torch import distributed
 
-from examples.data import digits
+from examples.support.data import digits
 from models.lenet import mlp
 from pyro_sparse.distributions import L0
 from pyro_sparse.guides import AutoSparse

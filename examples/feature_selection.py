@@ -21,11 +21,11 @@ from pyro.distributions import Bernoulli, Categorical, Normal
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from examples.data import Data
-from examples.forest import draw_features, draw_forest
-from examples.table import as_table
-from examples.tables import TABLES, Table, split
-from examples.training import BATCH, descend
+from examples.support.data import Data
+from examples.support.forest import draw_features, draw_forest
+from examples.support.table import as_table
+from examples.support.tabular import TABLES, Table, split
+from examples.support.training import BATCH, descend
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import TraceSparse_ELBO, predict
 from pyro_sparse.inspect import gate_table, save_arviz, to_arviz

@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from pyro.distributions import Normal
 from torch import Tensor, nn
 
-from examples.data import Data, digits
 from examples.digits import RECIPES, error, train
-from examples.table import as_table
-from examples.training import descend
+from examples.support.data import Data, digits
+from examples.support.table import as_table
+from examples.support.training import descend
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import Classification, TraceSparse_ELBO, predict
 from pyro_sparse.nn import Classifier, bayesianize

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from pyro.distributions import Categorical, Gamma, HalfCauchy, InverseGamma, Normal
 from torch import Tensor, nn
 
-from examples.table import as_table
+from examples.support.table import as_table
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import TraceSparse_ELBO
 from pyro_sparse.nn import Classifier, bayesianize

@@ -18,12 +18,12 @@ from pathlib import Path
 import pyro
 import torch
 
-from examples.data import Data
 from examples.lenet.data import DATA, load, with_random_labels
 from examples.lenet.methods import METHODS, NETS, method_for
 from examples.lenet.pictures import draw
 from examples.lenet.program import train
 from examples.lenet.result import gate_counts, measure, result, smaller
+from examples.support.data import Data
 from pyro_sparse.infer import Training
 from pyro_sparse.prune import save
 

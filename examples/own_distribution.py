@@ -20,9 +20,9 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints, register_kl
 
-from examples.data import digits
-from examples.table import as_table
-from examples.training import BATCH, descend
+from examples.support.data import digits
+from examples.support.table import as_table
+from examples.support.training import BATCH, descend
 from models.lenet import mlp
 from pyro_sparse.distributions import Gate, Rectified
 from pyro_sparse.distributions.penalty import Penalty

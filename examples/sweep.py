@@ -17,9 +17,9 @@ import pyro
 import torch
 from torch import nn
 
-from examples.data import Data, digits
 from examples.lenet.data import load
-from examples.table import as_table
+from examples.support.data import Data, digits
+from examples.support.table import as_table
 from models.lenet import mlp
 from pyro_sparse.distributions import L0
 from pyro_sparse.guides import AutoSparse

@@ -22,11 +22,11 @@ import torch.nn.functional as F
 from pyro.distributions import Bernoulli, Normal
 from torch import Tensor
 
-from examples.data import Data, digits
-from examples.shift_pictures import draw_shifts, entropy
-from examples.shifts import noisy, photographs, rotated
-from examples.table import as_table
-from examples.training import BATCH, descend
+from examples.support.data import Data, digits
+from examples.support.shift_pictures import draw_shifts, entropy
+from examples.support.shifts import noisy, photographs, rotated
+from examples.support.table import as_table
+from examples.support.training import BATCH, descend
 from models.lenet import mlp
 from pyro_sparse.distributions import L0
 from pyro_sparse.guides import AutoSparse

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from examples.benchmarks.memory import added, in_fresh_processes
 from examples.benchmarks.timing import interleaved, machine
-from examples.table import as_table
+from examples.support.table import as_table
 from pyro_sparse.distributions import L0, LogUniform
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import TraceSparse_ELBO

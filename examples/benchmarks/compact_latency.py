@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from examples.benchmarks.timing import interleaved, machine
-from examples.table import as_table
+from examples.support.table import as_table
 from models.lenet import lenet5, mlp
 from pyro_sparse.prune import compact, count
 from pyro_sparse.prune.layout import SparseLinear

@@ -22,7 +22,7 @@ from torch.distributions import Distribution, RelaxedBernoulli
 
 from examples.benchmarks.memory import highest, in_fresh_processes
 from examples.benchmarks.timing import interleaved, machine
-from examples.table import as_table
+from examples.support.table import as_table
 from pyro_sparse.distributions import (
     HardConcrete,
     HardNormal,

@@ -20,7 +20,7 @@ from pyro.infer import Predictive
 from torch import Tensor
 
 from examples.benchmarks.timing import interleaved, machine
-from examples.table import as_table
+from examples.support.table import as_table
 from models.lenet import lenet_300_100
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import global_draws, predict

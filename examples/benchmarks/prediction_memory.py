@@ -17,7 +17,7 @@ from torch import nn
 
 from examples.benchmarks.memory import added, in_fresh_processes
 from examples.benchmarks.timing import machine
-from examples.table import as_table
+from examples.support.table import as_table
 from models.lenet import lenet5, lenet_300_100
 from pyro_sparse.distributions import L0, LogUniform
 from pyro_sparse.guides import AutoSparse

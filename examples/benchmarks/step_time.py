@@ -21,7 +21,7 @@ import torch
 from examples.benchmarks.contenders import contenders
 from examples.benchmarks.memory import added, in_fresh_processes
 from examples.benchmarks.timing import interleaved, machine
-from examples.table import as_table
+from examples.support.table import as_table
 
 REFERENCE = "hand, compiled"
 

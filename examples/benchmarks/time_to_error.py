@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from examples.benchmarks.contenders import ByHand, N
 from examples.benchmarks.timing import machine
-from examples.data import Data
 from examples.lenet.data import load
-from examples.table import as_table
+from examples.support.data import Data
+from examples.support.table import as_table
 from pyro_sparse.distributions import LogUniform
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import TraceSparse_ELBO, global_draws

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from examples.commit import commit
+from examples.support.commit import commit
 
 
 def interleaved(

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from examples.data import Data
+from examples.support.data import Data
 
 DATA = {"mnist": "MNIST", "fashion": "FashionMNIST", "kmnist": "KMNIST"}
 

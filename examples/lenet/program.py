@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from examples.data import Data
 from examples.lenet.methods import METHODS, Method
+from examples.support.data import Data
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import Budget, TraceSparse_ELBO, Training, fit
 from pyro_sparse.infer.schedules import linear

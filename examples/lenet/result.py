@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from examples.commit import commit
-from examples.data import Data
 from examples.lenet.methods import Method
+from examples.support.commit import commit
+from examples.support.data import Data
 from pyro_sparse.distributions import Gate
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import Training

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from examples.table import as_table
+from examples.support.table import as_table
 from pyro_sparse.distributions import (
     MixtureGate,
     PowerFunction,

@@ -2,8 +2,8 @@
 
 import torch
 
-from examples.data import Data
 from examples.lenet.data import load, with_random_labels
+from examples.support.data import Data
 from tests.common import mnist_root
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from examples.data import Data
 from examples.lenet.methods import Method, groups
 from examples.lenet.program import train
 from examples.lenet.result import BINS, commit, gate_counts, measure, result, smaller
+from examples.support.data import Data
 from models.lenet import mlp
 from pyro_sparse.distributions import L0
 

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from examples.shifts import photographs, rotated
+from examples.support.shifts import photographs, rotated
 from pyro_sparse.inspect import calibration_scores, risk_coverage
 
 plt.switch_backend("Agg")

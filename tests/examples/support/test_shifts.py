@@ -2,7 +2,7 @@
 
 import torch
 
-from examples.shifts import noisy, photographs, rotated
+from examples.support.shifts import noisy, photographs, rotated
 
 
 def test_a_quarter_turn_is_exact() -> None:

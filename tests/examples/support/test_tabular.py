@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from examples.feature_selection import study
-from examples.tables import TABLES, split
+from examples.support.tabular import TABLES, split
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, make_friedman1
 from sklearn.model_selection import train_test_split
 
-from examples.data import Data
+from examples.support.data import Data
 
 
 @dataclass(frozen=True)
