@@ -32,6 +32,7 @@ def added(call: Callable[[], Any]) -> float:
     Args:
         call: Something that was called before, so that nothing lasting is made now.
     """
+    before: float
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()

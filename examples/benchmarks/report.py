@@ -93,7 +93,9 @@ _MACHINE = ("device", "threads", "torch", "python", "commit")
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.3g}" if isinstance(value, float) and value < 1e3 else f"{value}"
+    if isinstance(value, float):
+        return f"{value:.3g}" if value < 1e3 else f"{value:.0f}"
+    return f"{value}"
 
 
 def _docstring(name: str) -> str:

@@ -49,7 +49,7 @@ def square_again(square: Tensor, input: Tensor) -> Iterator[None]:
         input: A tensor that is kept anyway.
     """
 
-    hooks_are_free = torch._C._autograd._saved_tensors_hooks_is_enabled()
+    hooks_are_free = torch._C._autograd._saved_tensors_hooks_is_enabled()  # type: ignore[attr-defined]
     if not (torch.is_grad_enabled() and hooks_are_free) or _is_checkpointed():
         yield
         return
@@ -79,7 +79,7 @@ class _Noise(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(variance: Tensor, standard: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(variance: Tensor, standard: Tensor) -> tuple[Tensor, Tensor]:
         deviation = _deviation(variance)
         derivative = standard / (2 * deviation)
         return deviation * standard, derivative.masked_fill_(variance < _smallest(variance), 0.0)
@@ -91,7 +91,7 @@ class _Noise(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, _: Any) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor, _: Any) -> tuple[Tensor, None]:
         (derivative,) = ctx.saved_tensors
         return gradient * derivative, None
 

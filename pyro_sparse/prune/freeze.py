@@ -88,15 +88,16 @@ def _freeze_layer(
     if isinstance(layer, _BatchNorm):
         make_affine(layer)
     for name in ("weight", "bias"):
-        own = layer._parameters.get(name)
-        if name not in sites and own is None:
+        own: Tensor | None = layer._parameters.get(name)
+        if name in sites:
+            own = values[sites[name]]
+        if own is None:
             continue
 
         # Parameters that were tied stay one, unless different gates were folded into them.
         key = sites.get(name, id(own)), sites.get("gate")
         if key not in made:
-            value = values[sites[name]] if name in sites else own
-            made[key] = nn.Parameter(fold_gate(layer, name, value, gate, gate_dim))
+            made[key] = nn.Parameter(fold_gate(layer, name, own, gate, gate_dim))
         layer.register_parameter(name, made[key])
 
 
