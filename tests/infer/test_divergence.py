@@ -55,7 +55,7 @@ def test_a_rule_is_found_through_wrappers() -> None:
 
 NO_RULE: dict[str, tuple[Any, Any]] = {
     "nothing registered": (dist.StudentT(3.0), PRIOR),
-    "other transforms": (dist.LogNormal(0.0, 1.0), dist.HalfCauchy(1.0)),
+    "other transforms": (dist.LogNormal(0.0, 1.0), dist.HalfNormal(1.0)),
     "no rule for the bases": (
         dist.TransformedDistribution(dist.StudentT(3.0), [dist.transforms.ExpTransform()]),
         dist.LogNormal(0.0, 1.0),
