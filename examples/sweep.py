@@ -132,7 +132,9 @@ def _points(rows: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-root", type=Path, default=Path("../shared/data"))
+    parser.add_argument(
+        "--data-root", type=Path, default=Path("data"), help="torchvision's folder"
+    )
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/sweep"))

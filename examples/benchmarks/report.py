@@ -53,8 +53,8 @@ def answer(name: str, result: dict[str, Any]) -> str:
     """Command, machine and tables of one result."""
     settings = dict(result["settings"])
     on = ", ".join(f"{key} {settings.pop(key)}" for key in _MACHINE if key in settings)
-    how = ", ".join(f"{key} {value}" for key, value in settings.items() if value is not None)
-    lines = [f"    python -m examples.benchmarks.run {name}\n", f"{how or 'Defaults'}; on {on}.\n"]
+    options = "".join(f" {_option(key, value)}" for key, value in settings.items())
+    lines = [f"    python -m examples.benchmarks.run {name}{options}\n", f"On {on}.\n"]
 
     for rows in (value for key, value in result.items() if key != "settings"):
         lines += [as_markdown(table) + "\n" for table in _tables(name, rows)]
@@ -85,6 +85,12 @@ def _tables(name: str, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]
             line[f"batch {row['batch']}, width {row['width']}"] = row[number]
         tables.append(list(lines.values()))
     return tables
+
+
+def _option(key: str, value: Any) -> str:
+    if isinstance(value, list):
+        value = " ".join(str(item) for item in value)
+    return f"--{key}" if value is True else f"--{key} {value}"
 
 
 _MACHINE = ("device", "threads", "torch", "python", "commit")

@@ -89,7 +89,9 @@ def main() -> None:
         args.only = ["hand, eager", "Pyro mean field", "ours, eager"]
 
     args.out.mkdir(parents=True, exist_ok=True)
-    settings = {"rounds": args.rounds, "steps": args.steps, **machine()}
+    settings = {"batch": args.batch, "width": args.width, "rounds": args.rounds}
+    settings |= {"steps": args.steps, **machine()}
+    settings |= {name: True for name in ("others", "memory") if getattr(args, name)}
     file = args.out / "step_time.json"
     rows = []
     for batch in args.batch:

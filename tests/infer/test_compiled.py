@@ -3,7 +3,7 @@
 import copy
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pyro
@@ -16,33 +16,12 @@ from torch import Tensor, nn
 from pyro_sparse import Local
 from pyro_sparse.distributions import L0, L2, HardConcrete, LogUniform
 from pyro_sparse.guides import AutoSparse
-from pyro_sparse.infer import CompileWarning, TraceSparse_ELBO, UntraceableError, compiled
+from pyro_sparse.infer import CompileWarning, TraceSparse_ELBO, UntraceableError
 from pyro_sparse.nn import Classifier, bayesianize
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 
 X, Y = torch.randn(8, 6), torch.randint(3, (8,))
-
-
-@pytest.fixture
-def captured(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Graphs run as they were captured: everything but the code generation, which takes long."""
-    graphs: list[Any] = []
-
-    def lower(graph: Any, inputs: Any, mode: str, alone: bool) -> Callable:
-        graphs.append(graph)
-        if not alone:
-            return graph.module
-        return lambda *tensors: torch.no_grad()(graph.module)(*tensors)
-
-    monkeypatch.setattr(compiled, "_lower", lower)
-    return graphs
-
-
-@pytest.fixture
-def same_noise() -> Iterator[None]:
-    with torch._inductor.config.patch(fallback_random=True):
-        yield
 
 
 def network(**priors: Any) -> Classifier:

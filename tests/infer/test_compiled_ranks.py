@@ -1,8 +1,6 @@
 """The compiled bound under DistributedDataParallel and under a scaler of gradients."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyro
 import pytest
@@ -15,6 +13,7 @@ from pyro_sparse.distributions import L0, LogUniform
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import TraceSparse_ELBO, compiled
 from pyro_sparse.nn import Classifier, bayesianize
+from tests.infer.conftest import as_captured
 
 RANKS = 2
 FORMS = "joint", "loss"
@@ -40,13 +39,6 @@ def train(bound: nn.Module, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         bound(x, y).backward()
         optimizer.step()
     return {name.removeprefix("module."): p.detach() for name, p in bound.named_parameters()}
-
-
-def as_captured(graph: Any, inputs: Any, mode: str, alone: bool) -> Callable:
-    """Instead of code generation, which takes long and changes no number."""
-    if not alone:
-        return graph.module
-    return lambda *tensors: torch.no_grad()(graph.module)(*tensors)
 
 
 def work(rank: int, folder: str) -> None:
