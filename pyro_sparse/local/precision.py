@@ -17,8 +17,7 @@ def variances_in(dtype: torch.dtype | None) -> Iterator[None]:
     r"""Computes the variances of pre-activations in another precision while it lasts.
 
     A local sample costs two products, of the means and of the variances. The second only scales
-    noise: with :math:`k` relative error of the variance, the noise is off by :math:`k / 2`, which
-    is 0.2% for `bfloat16`. The means keep their precision.
+    noise, by less than 1% differently in `bfloat16`; the means keep their precision.
 
     Args:
         dtype: Such as `torch.bfloat16`; None for that of the activations.
