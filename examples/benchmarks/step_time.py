@@ -4,9 +4,9 @@ Sparse variational dropout with local noise on a three-layer perceptron: by hand
 and compiled; in Pyro with `TraceMeanField_ELBO` and sampled weights; in NumPyro, bayesian-torch
 and TyXe, where they are installed and run; and here, eager, compiled in both forms, with the
 variances in bfloat16, and with the optimiser in the compiled step too. Each takes its turns in
-one process; memory is what a later step adds in a fresh process.
+one process, at each batch size with the first width and at each width with the first batch size.
 
-    python -m examples.benchmarks.step_time [--batch 128 ...] [--width 300 ...] [--memory]
+    python -m examples.benchmarks.step_time [--batch 128 ...] [--width 300 ...] [--others]
 """
 
 import argparse
@@ -19,7 +19,6 @@ from typing import Any
 import torch
 
 from examples.benchmarks.contenders import contenders
-from examples.benchmarks.memory import added, in_fresh_processes
 from examples.benchmarks.timing import interleaved, machine
 from examples.support.table import as_table
 
@@ -37,12 +36,9 @@ def first_calls(steps: dict[str, Callable[[], Any]]) -> dict[str, float]:
     return found
 
 
-def peak(name: str, batch: int, width: int, device: str) -> float:
-    """What a step adds to the memory in use, at its highest, in MiB."""
-    step = contenders(batch, width, device, others=True)[name]
-    for _ in range(4):
-        step()
-    return added(step)
+def cross(batches: list[int], widths: list[int]) -> list[tuple[int, int]]:
+    """Every batch size with the first width, then every other width with the first batch size."""
+    return [(batch, widths[0]) for batch in batches] + [(batches[0], w) for w in widths[1:]]
 
 
 def measure(batch: int, width: int, args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -53,10 +49,6 @@ def measure(batch: int, width: int, args: argparse.Namespace) -> list[dict[str, 
     cold = first_calls(steps)
     times = interleaved(steps, args.rounds, args.steps)
     base = times.get(REFERENCE, next(iter(times.values())))
-    memory: dict[str, float] = {}
-    if args.memory:
-        calls = [(name, batch, width, args.device) for name in times]
-        memory = dict(zip(times, in_fresh_processes(peak, calls), strict=True))
     return [
         {
             "batch": batch,
@@ -65,7 +57,6 @@ def measure(batch: int, width: int, args: argparse.Namespace) -> list[dict[str, 
             "ms": ms,
             "ratio": ms / base,
             "first calls s": cold[name],
-            **({"peak MiB": memory[name]} if memory else {}),
         }
         for name, ms in times.items()
     ]
@@ -79,7 +70,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--only", nargs="+", help="some of the contenders, by name")
     parser.add_argument("--others", action="store_true", help="other libraries too")
-    parser.add_argument("--memory", action="store_true", help="peak memory too")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=Path("runs/step_time"))
     parser.add_argument("--smoke", action="store_true", help="tiny and short, to see that it runs")
@@ -91,15 +81,14 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     settings = {"batch": args.batch, "width": args.width, "rounds": args.rounds}
     settings |= {"steps": args.steps, **machine()}
-    settings |= {name: True for name in ("others", "memory") if getattr(args, name)}
+    settings |= {"others": True} if args.others else {}
     file = args.out / "step_time.json"
     rows = []
-    for batch in args.batch:
-        for width in args.width:
-            found = measure(batch, width, args)
-            print(as_table(found), flush=True)
-            rows += found
-            file.write_text(json.dumps({"settings": settings, "rows": rows}, indent=2))
+    for batch, width in cross(args.batch, args.width):
+        found = measure(batch, width, args)
+        print(as_table(found), flush=True)
+        rows += found
+        file.write_text(json.dumps({"settings": settings, "rows": rows}, indent=2))
     print(f"Wrote {file}")
 
 
