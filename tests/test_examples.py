@@ -18,6 +18,7 @@ EXAMPLES = {
     "mnist": ["lenet_300_100-mnist-*.json", "*.safetensors", "*.png"],
     "mnist_table": ["README.md", "lenet_300_100.png"],
     "benchmarks.step_time": ["step_time.json"],
+    "benchmarks.step_memory": ["step_memory.json"],
     "benchmarks.architecture_step": ["architecture_step.json"],
     "benchmarks.gate_sampling": ["gate_sampling.json"],
     "benchmarks.prediction_memory": ["prediction_memory.json"],

@@ -2,10 +2,10 @@
 
 A network of torchvision: deterministic; with local noise on every weight; with gates alone,
 where `gate_sites` puts them. Each eager and as one compiled graph, in time (taking turns in one
-process) and in memory (a process each).
+process) and in memory (a process each), for images of several sizes.
 
     python -m examples.benchmarks.architecture_step [--network resnet18] [--batch 32]
-        [--pixels 160] [--only NAME ...] [--out FOLDER]
+        [--pixels 160 ...] [--only NAME ...] [--out FOLDER]
 """
 
 import argparse
@@ -88,14 +88,26 @@ def memory(*args: Any) -> float:
     return held / 2**20 + added(step)
 
 
-def rows_of(names: list[str], ms: dict[str, float], mib: dict[str, float]) -> list[dict[str, Any]]:
+def base_of(name: str) -> str:
+    """The deterministic network that is run the same way."""
+    return KINDS[0] + (COMPILED if name.endswith(COMPILED) else "")
+
+
+def measure(names: list[str], pixels: int, args: argparse.Namespace) -> list[dict[str, Any]]:
     """Times and memories, and their ratios to the deterministic network run the same way."""
+    torch._dynamo.reset()
+    setting = (args.network, args.batch, pixels, args.device)
+    steps = {name: contender(name, *setting)[0] for name in names}
+    ms = interleaved(steps, args.rounds, args.steps, warm_up=2)
+    measured = [] if args.no_memory else in_fresh_processes(memory, [(n, *setting) for n in names])
+    mib = dict(zip(names, measured, strict=False))
+
     rows = []
     for name in names:
-        base = KINDS[0] + (COMPILED if name.endswith(COMPILED) else "")
-        row = {"contender": name, "ms": ms[name], "time ratio": ms[name] / ms[base]}
+        row = {"pixels": pixels, "contender": name, "ms": ms[name]}
+        row["time ratio"] = ms[name] / ms[base_of(name)]
         if name in mib:
-            row |= {"MiB": mib[name], "memory ratio": mib[name] / mib[base]}
+            row |= {"MiB": mib[name], "memory ratio": mib[name] / mib[base_of(name)]}
         rows.append(row)
     return rows
 
@@ -104,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", default="resnet18", help="a classifier of torchvision")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--pixels", type=int, default=160)
+    parser.add_argument("--pixels", type=int, nargs="+", default=[160])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=CONTENDERS)
@@ -114,20 +126,16 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="tiny and short, to see that it runs")
     args = parser.parse_args()
     if args.smoke:
-        args.batch, args.pixels, args.rounds, args.steps = 2, 32, 1, 1
+        args.batch, args.pixels, args.rounds, args.steps = 2, [32], 1, 1
         args.only, args.no_memory = KINDS, True
 
-    bases = {KINDS[0] + (COMPILED if name.endswith(COMPILED) else "") for name in args.only}
-    names = [name for name in CONTENDERS if name in bases.union(args.only)]
-    setting = (args.network, args.batch, args.pixels, args.device)
-
-    steps = {name: contender(name, *setting)[0] for name in names}
-    ms = interleaved(steps, args.rounds, args.steps, warm_up=2)
-    measured = [] if args.no_memory else in_fresh_processes(memory, [(n, *setting) for n in names])
-    mib = dict(zip(names, measured, strict=False))
-
-    rows = rows_of(names, ms, mib)
-    print(as_table(rows))
+    wanted = {base_of(name) for name in args.only}.union(args.only)
+    names = [name for name in CONTENDERS if name in wanted]
+    rows = []
+    for pixels in args.pixels:
+        found = measure(names, pixels, args)
+        print(as_table(found), flush=True)
+        rows += found
 
     settings = {"network": args.network, "batch": args.batch, "pixels": args.pixels}
     settings |= {"rounds": args.rounds, "steps": args.steps, **machine()}

@@ -12,6 +12,7 @@ from examples.benchmarks.pictures import draw_step_time, draw_time_to_error
 HERE = Path(__file__).parent
 QUESTIONS = (
     "step_time",
+    "step_memory",
     "architecture_step",
     "gate_sampling",
     "prediction",
@@ -19,6 +20,7 @@ QUESTIONS = (
     "compact_latency",
     "time_to_error",
 )
+CROSSED = {"step_time": ("ratio", "ms"), "step_memory": ("ratio", "MiB")}
 PICTURES = {"step_time": draw_step_time, "time_to_error": draw_time_to_error}
 
 HEAD = """# Benchmarks
@@ -74,11 +76,11 @@ def as_markdown(rows: list[dict[str, Any]]) -> str:
 
 def _tables(name: str, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """The rows; or one line a contender and one column a setting, for each kind of number."""
-    if name != "step_time":
+    if name not in CROSSED:
         return [rows]
 
     tables = []
-    for number in ("ratio", "ms"):
+    for number in CROSSED[name]:
         lines: dict[str, dict[str, Any]] = {}
         for row in rows:
             line = lines.setdefault(row["contender"], {number: row["contender"]})

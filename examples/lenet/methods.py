@@ -82,6 +82,16 @@ METHODS = {
         lr=3e-3,
         warm_up=(0.03, 0.2),
     ),
+    "vd_heavy": Method(
+        "sparse variational dropout, divergence x 2",
+        False,
+        150,
+        {"weight": LogUniform()},
+        {"init_scale": 0.0067},
+        lr=3e-3,
+        kl_weight=2.0,
+        warm_up=(0.03, 0.3),
+    ),
     "ebvd": Method(
         "empirical-Bayes variational dropout",
         False,
@@ -129,12 +139,12 @@ METHODS = {
     "mdr_exp": Method(
         "mixture gates, exponential",
         priors={"gate": L0(0.1), "weight": L2(30.0)},
-        guide=_mixture(TruncatedExponential(10.0)),
+        guide=_mixture(TruncatedExponential(15.0)),
     ),
     "mdr_uniform": Method(
         "mixture gates, exponential-uniform",
         priors={"gate": L0(0.1), "weight": L2(30.0)},
-        guide=_mixture(UniformExponential(12.0)),
+        guide=_mixture(UniformExponential(24.0)),
     ),
     "mdr_power": Method(
         "mixture gates, power function",
@@ -149,13 +159,13 @@ METHODS = {
     ),
     "spike_slab": Method(
         "spike and slab",
-        priors={"weight": Normal(0.0, 1.0), "gate": Bernoulli(torch.tensor(0.01))},
+        priors={"weight": Normal(0.0, 0.1), "gate": Bernoulli(torch.tensor(0.01))},
         guide={"init_gate_prob": 0.8},
     ),
     "vib": Method(
         "empirical-Bayes gates (VIB)",
         priors={
-            "gate": PerUnit({"fc1": 45.0, "fc2": 40.0, "fc3": 18.0}),
+            "gate": PerUnit({"fc1": 45.0, "fc2": 50.0, "fc3": 18.0}),
             "weight": L2(10.0),
         },
         epochs=100,
