@@ -20,9 +20,9 @@ import torch
 
 from examples.lenet.data import DATA, load, with_random_labels
 from examples.lenet.methods import METHODS, NETS, method_for
-from examples.lenet.pictures import draw
+from examples.lenet.pictures import draw, draw_macs
 from examples.lenet.program import train
-from examples.lenet.result import gate_counts, measure, result, smaller
+from examples.lenet.result import expected_cost, gate_counts, measure, result, smaller
 from examples.support.data import Data
 from pyro_sparse.infer import Training
 from pyro_sparse.prune import save
@@ -36,7 +36,8 @@ def run(args: argparse.Namespace, name: str, seed: int, data: Data) -> None:
     method = replace(method, epochs=args.epochs or method.epochs)
 
     def look(training: Training) -> dict[str, float | str]:
-        return measure(smaller(training, data)[1], data) | gate_counts(training)
+        seen = measure(smaller(training, data)[1], data)
+        return seen | expected_cost(training, data) | gate_counts(training)
 
     kind = args.data
     if args.random_labels:
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace, name: str, seed: int, data: Data) -> None:
     row = about | result(training, method, net, data, small, frozen)
     save(args.out / f"{stem}.safetensors", small)
     draw(training, method, args.out / f"{stem}.png")
+    draw_macs(training, method, args.out / f"{stem}-macs.png")
     (args.out / f"{stem}.part").write_text(json.dumps(row, indent=1))
     os.replace(args.out / f"{stem}.part", args.out / f"{stem}.json")
     print(

@@ -20,6 +20,7 @@ EXAMPLES = {
     "benchmarks.step_time": ["step_time.json"],
     "benchmarks.step_memory": ["step_memory.json"],
     "benchmarks.architecture_step": ["architecture_step.json"],
+    "benchmarks.architecture_memory": ["architecture_memory.json"],
     "benchmarks.gate_sampling": ["gate_sampling.json"],
     "benchmarks.prediction_memory": ["prediction_memory.json"],
     "benchmarks.compact_latency": ["compact_latency.json"],

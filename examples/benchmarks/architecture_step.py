@@ -1,8 +1,8 @@
 """What does a training step of a real architecture cost, beside the same network without noise?
 
-A network of torchvision: deterministic; with local noise on every weight; with gates alone,
-where `gate_sites` puts them. Each eager and as one compiled graph, in time (taking turns in one
-process) and in memory (a process each), for images of several sizes.
+A network of torchvision: deterministic; with local noise on every weight; the same with its
+variances in bfloat16; with gates alone, where `gate_sites` puts them. Each eager and as one
+compiled graph, taking turns in one process, for images of several sizes.
 
     python -m examples.benchmarks.architecture_step [--network resnet18] [--batch 32]
         [--pixels 160 ...] [--only NAME ...] [--out FOLDER]
@@ -19,7 +19,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from examples.benchmarks.memory import added, in_fresh_processes
 from examples.benchmarks.timing import interleaved, machine
 from examples.support.table import as_table
 from pyro_sparse.distributions import L0, LogUniform
@@ -29,7 +28,7 @@ from pyro_sparse.nn import Classifier, bayesianize, gate_sites
 
 N, CLASSES = 50_000, 1000
 COMPILED = ", compiled"
-KINDS = ["deterministic", "local noise", "gates"]
+KINDS = ["deterministic", "local noise", "bfloat16 variances", "gates"]
 CONTENDERS = KINDS + [kind + COMPILED for kind in KINDS]
 
 Loss = Callable[[], Tensor]
@@ -41,10 +40,10 @@ def plain(net: nn.Module, x: Tensor, y: Tensor, compiled: bool) -> tuple[Loss, n
 
 
 def sparse(
-    net: nn.Module, x: Tensor, y: Tensor, compiled: bool, **laws: Any
+    net: nn.Module, x: Tensor, y: Tensor, elbo: TraceSparse_ELBO, **laws: Any
 ) -> tuple[Loss, nn.Module]:
     model = Classifier(bayesianize(net, **laws), N)
-    bound = TraceSparse_ELBO(compile=compiled)(model, AutoSparse(model))
+    bound = elbo(model, AutoSparse(model))
     return functools.partial(bound, x, y), bound
 
 
@@ -60,13 +59,15 @@ def contender(
     y = torch.randint(CLASSES, (batch,), device=device)
 
     kind, compiled = name.removesuffix(COMPILED), name.endswith(COMPILED)
+    variances = torch.bfloat16 if kind == "bfloat16 variances" else None
+    elbo = TraceSparse_ELBO(compile=compiled, variance_dtype=variances)
     if kind == "deterministic":
         loss, owner = plain(net, x, y, compiled)
-    elif kind == "local noise":
-        loss, owner = sparse(net, x, y, compiled, weight=LogUniform())
-    else:
+    elif kind == "gates":
         sites = gate_sites(net, x[:1])
-        loss, owner = sparse(net, x, y, compiled, gate=L0(0.1), gate_dim=sites)
+        loss, owner = sparse(net, x, y, elbo, gate=L0(0.1), gate_dim=sites)
+    else:
+        loss, owner = sparse(net, x, y, elbo, weight=LogUniform())
 
     optimizer = torch.optim.SGD(owner.parameters(), 1e-8)
 
@@ -78,38 +79,32 @@ def contender(
     return step, owner
 
 
-def memory(*args: Any) -> float:
-    """MiB of the parameters and of what a step adds to them."""
-    step, owner = contender(*args)
-    for _ in range(2):
-        step()
-
-    held = sum(t.numel() * t.element_size() for t in owner.state_dict().values())
-    return held / 2**20 + added(step)
-
-
 def base_of(name: str) -> str:
     """The deterministic network that is run the same way."""
     return KINDS[0] + (COMPILED if name.endswith(COMPILED) else "")
 
 
-def measure(names: list[str], pixels: int, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Times and memories, and their ratios to the deterministic network run the same way."""
-    torch._dynamo.reset()
-    setting = (args.network, args.batch, pixels, args.device)
-    steps = {name: contender(name, *setting)[0] for name in names}
-    ms = interleaved(steps, args.rounds, args.steps, warm_up=2)
-    measured = [] if args.no_memory else in_fresh_processes(memory, [(n, *setting) for n in names])
-    mib = dict(zip(names, measured, strict=False))
+def with_bases(names: list[str]) -> list[str]:
+    """These contenders and those they are compared with, in order."""
+    wanted = {base_of(name) for name in names}.union(names)
+    return [name for name in CONTENDERS if name in wanted]
 
-    rows = []
-    for name in names:
-        row = {"pixels": pixels, "contender": name, "ms": ms[name]}
-        row["time ratio"] = ms[name] / ms[base_of(name)]
-        if name in mib:
-            row |= {"MiB": mib[name], "memory ratio": mib[name] / mib[base_of(name)]}
-        rows.append(row)
-    return rows
+
+def measure(pixels: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Times, and their ratios to the deterministic network run the same way."""
+    torch._dynamo.reset()
+    names = with_bases(args.only)
+    steps = {n: contender(n, args.network, args.batch, pixels, args.device)[0] for n in names}
+    ms = interleaved(steps, args.rounds, args.steps, warm_up=2)
+    return [
+        {
+            "pixels": pixels,
+            "contender": name,
+            "ms": ms[name],
+            "ratio": ms[name] / ms[base_of(name)],
+        }
+        for name in names
+    ]
 
 
 def main() -> None:
@@ -120,26 +115,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=CONTENDERS)
-    parser.add_argument("--no-memory", action="store_true", help="measure time only")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=Path("runs/architecture_step"))
     parser.add_argument("--smoke", action="store_true", help="tiny and short, to see that it runs")
     args = parser.parse_args()
     if args.smoke:
         args.batch, args.pixels, args.rounds, args.steps = 2, [32], 1, 1
-        args.only, args.no_memory = KINDS, True
+        args.only = KINDS
 
-    wanted = {base_of(name) for name in args.only}.union(args.only)
-    names = [name for name in CONTENDERS if name in wanted]
     rows = []
     for pixels in args.pixels:
-        found = measure(names, pixels, args)
+        found = measure(pixels, args)
         print(as_table(found), flush=True)
         rows += found
 
     settings = {"network": args.network, "batch": args.batch, "pixels": args.pixels}
     settings |= {"rounds": args.rounds, "steps": args.steps, **machine()}
-    settings |= {"no-memory": True} if args.no_memory else {}
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "architecture_step.json").write_text(
         json.dumps({"settings": settings, "rows": rows}, indent=2)

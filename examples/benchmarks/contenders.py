@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from examples.benchmarks.elsewhere import elsewhere
 from pyro_sparse.distributions import LogUniform
 from pyro_sparse.guides import AutoSparse
-from pyro_sparse.infer import TraceSparse_ELBO, TrainingStep
+from pyro_sparse.infer import TraceSparse_ELBO, TrainingStep, global_draws
 from pyro_sparse.nn import Classifier, bayesianize
 
 N = 60_000
@@ -126,6 +126,12 @@ def _ours(net: nn.Module, x: Tensor, y: Tensor) -> Iterator[tuple[str, Any]]:
         model = Classifier(bayesianize(net, weight=LogUniform()), N)
         bound = TraceSparse_ELBO(**option)(model, AutoSparse(model))
         yield name, step_of(functools.partial(bound, x, y), bound.parameters())
+
+    model = Classifier(bayesianize(net, weight=LogUniform()), N)
+    guide = AutoSparse(model)
+    drawn = TraceSparse_ELBO(compile=True)(model, global_draws()(guide))
+    parameters = nn.ModuleList([model, guide]).parameters()
+    yield "ours, compiled, sampled weights", step_of(functools.partial(drawn, x, y), parameters)
 
     model = Classifier(bayesianize(net, weight=LogUniform()), N)
     guide = AutoSparse(model)

@@ -14,6 +14,7 @@ QUESTIONS = (
     "step_time",
     "step_memory",
     "architecture_step",
+    "architecture_memory",
     "gate_sampling",
     "prediction",
     "prediction_memory",

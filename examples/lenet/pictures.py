@@ -1,6 +1,6 @@
 """Pictures of one training: what is left of the posterior, and how it came about."""
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_macs"]
 
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,28 @@ def draw(training: Training, method: Method, path: Path) -> None:
     right.legend()
 
     figure.suptitle(method.title)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def draw_macs(training: Training, method: Method, path: Path) -> None:
+    """Multiply-adds against epochs: of the compact network, and expected under the posterior.
+
+    Args:
+        training: A training whose history has "macs" and, where there are gates, "expected macs".
+        method: What was trained.
+        path: Where the picture goes.
+    """
+    rows = training.rows
+    epochs = [row["epoch"] for row in rows]
+    figure, axes = plt.subplots(figsize=(5, 3.6), layout="tight")
+    axes.semilogy(epochs, [row["macs"] for row in rows], color="black", label="compact network")
+    if "expected macs" in rows[0]:
+        expected = [row["expected macs"] for row in rows]
+        axes.semilogy(epochs, expected, "--", color="#0072B2", label="expected")
+    axes.set(title=method.title, xlabel="epoch", ylabel="multiply-adds of an image")
+    axes.legend()
+    axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=90)
     plt.close(figure)
 

@@ -1,6 +1,6 @@
 """What a trained method is worth, measured on the physically smaller network."""
 
-__all__ = ["BINS", "describe", "gate_counts", "measure", "result", "smaller"]
+__all__ = ["BINS", "describe", "expected_cost", "gate_counts", "measure", "result", "smaller"]
 
 import platform
 from dataclasses import asdict
@@ -17,7 +17,7 @@ from pyro_sparse.distributions import Gate
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import Training
 from pyro_sparse.local import law_tensors, peel
-from pyro_sparse.prune import compact, count, freeze
+from pyro_sparse.prune import compact, count, expected_macs, freeze
 
 BINS = 20
 
@@ -64,6 +64,19 @@ def gate_counts(training: Training) -> dict[str, str]:
     draws = {site: law.sample().cpu() for site, law in laws.items() if isinstance(law, Gate)}
     counts = {site: torch.histc(draw.float(), BINS, 0, 1).int() for site, draw in draws.items()}
     return {f"bins {site}": " ".join(map(str, n.tolist())) for site, n in counts.items()}
+
+
+@torch.no_grad()
+def expected_cost(training: Training, data: Data) -> dict[str, float]:
+    """Multiply-adds that the network will need on average once its gates are drawn."""
+    assert isinstance(training.model, nn.Module)
+    assert isinstance(training.guide, AutoSparse)
+    laws = [peel(law) for law in training.guide.laws().values()]
+    if not any(isinstance(law, Gate) for law in laws):
+        return {}
+
+    macs = expected_macs(training.model, training.guide, data.x[:1])
+    return {"expected macs": sum(cost.item() for cost in macs.values())}
 
 
 def smaller(training: Training, data: Data) -> tuple[nn.Module, Any]:
