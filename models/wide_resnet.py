@@ -1,6 +1,6 @@
 """Wide residual networks for images of 32x32 pixels."""
 
-__all__ = ["WideResNet", "wrn_28_10", "wrn_small"]
+__all__ = ["WideResNet", "wrn_16_4", "wrn_28_10", "wrn_small"]
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -69,6 +69,11 @@ def _stage(blocks: int, inputs: int, outputs: int, stride: int, dropout: float) 
 def wrn_28_10(classes: int = 10, dropout: float = 0.0) -> WideResNet:
     """WRN-28-10: 36,479,194 parameters for ten classes, 36,536,884 for a hundred."""
     return WideResNet(28, 10, classes, dropout)
+
+
+def wrn_16_4(classes: int = 10, dropout: float = 0.0) -> WideResNet:
+    """WRN-16-4: 2,748,890 parameters for ten classes."""
+    return WideResNet(16, 4, classes, dropout)
 
 
 def wrn_small(classes: int = 10, dropout: float = 0.0) -> WideResNet:

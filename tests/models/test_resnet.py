@@ -29,3 +29,9 @@ def test_a_shortcut_takes_every_second_position_between_zeros() -> None:
     expected = torch.zeros(1, 4, 2, 2)
     expected[:, 1:3] = x[:, :, ::2, ::2]
     assert torch.equal(block(x), expected)
+
+
+def test_dropout_is_between_the_convolutions_of_each_block() -> None:
+    rates = [m.p for m in resnet20(dropout=0.3).modules() if isinstance(m, nn.Dropout)]
+
+    assert rates == [0.3] * 9

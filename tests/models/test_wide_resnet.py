@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.wide_resnet import WideResNet, wrn_28_10, wrn_small
+from models.wide_resnet import WideResNet, wrn_16_4, wrn_28_10, wrn_small
 
 
 def parameters(net: nn.Module) -> int:
@@ -13,6 +13,7 @@ def test_published_sizes() -> None:
     with torch.device("meta"):
         assert parameters(wrn_28_10()) == 36_479_194
         assert parameters(wrn_28_10(classes=100)) == 36_536_884
+        assert parameters(wrn_16_4()) == 2_748_890
         assert parameters(wrn_small()) == 303_706
 
 
