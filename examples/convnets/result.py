@@ -1,0 +1,154 @@
+"""What a trained method is worth, measured on the physically smaller network."""
+
+__all__ = ["look", "result", "smaller"]
+
+import platform
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from examples.convnets.data import Images
+from examples.convnets.methods import Method
+from examples.convnets.program import BATCH, Way
+from examples.lenet.result import describe, nonzero_weights
+from examples.support.commit import commit
+from pyro_sparse.distributions import Gate
+from pyro_sparse.guides import AutoSparse
+from pyro_sparse.infer import Training
+from pyro_sparse.local import peel
+from pyro_sparse.prune import compact, count, expected_macs, freeze
+
+AT_ONCE = 500
+RENEWED = 4000  # images for the statistics of norms
+
+
+@torch.no_grad()
+def outputs(net: nn.Module, images: Images, pixels: Tensor) -> Tensor:
+    return torch.cat([net(images.standardised(part)) for part in pixels.split(AT_ONCE)])
+
+
+def error(net: nn.Module, images: Images) -> float:
+    """Percentage of test images that are not read as labelled."""
+    return _wrong(outputs(net, images, images.x_test), images.y_test)
+
+
+@torch.no_grad()
+def renew_norms(net: nn.Module, images: Images) -> None:
+    """Measures the statistics of batch norms anew, in place, on images of the training.
+
+    Those of the training were taken under the noise of weights and gates, which is gone.
+
+    Args:
+        net: A network in evaluation mode.
+        images: The images.
+    """
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
+    rates = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean of all batches
+        norm.train()
+    if norms:
+        outputs(net, images, images.x[:RENEWED])
+    for norm, rate in zip(norms, rates, strict=True):
+        norm.momentum = rate
+        norm.eval()
+
+
+def smaller(training: Training, images: Images) -> tuple[nn.Module, Any]:
+    """The network with zeros, and the compact one."""
+    assert isinstance(training.model, nn.Module)
+    frozen = freeze(training.model, training.guide).eval()
+    renew_norms(frozen, images)
+    return frozen, compact(frozen, images.example, allow_empty=True).eval()
+
+
+def look(training: Training, images: Images) -> dict[str, Any]:
+    """Error and cost of the compact network, and the cost that the posterior expects.
+
+    Args:
+        training: A training.
+        images: What it is trained and measured on.
+    """
+    small = smaller(training, images)[1]
+    return _measure(small, images) | _expected(training, images)
+
+
+def result(
+    training: Training, method: Method, net: nn.Module, images: Images, way: Way, seen: Any
+) -> dict[str, Any]:
+    """A row for the table: settings, what came out, and how it came about.
+
+    The best error is the smallest of any epoch that was looked at, chosen on the images it is
+    measured on. The error is that of the last epoch.
+
+    Args:
+        training: A training that is complete.
+        method: Its settings.
+        net: The plain network it began with.
+        images: What it was trained and is measured on.
+        way: How the numbers were worked out.
+        seen: The network with zeros, and the compact one.
+    """
+    small = seen[1]
+    whole, less = (outputs(part, images, images.x_test) for part in seen)
+    dense = count(net, images.example)
+    errors = [row["error"] for row in training.rows if "error" in row]
+    return {
+        "title": method.title,
+        "structured": method.structured,
+        "commit": commit(),
+        "data_title": images.title,
+        "images": len(images.y),
+        "test_images": len(images.y_test),
+        **_measure(small, images),
+        **_expected(training, images),
+        "best_error": min(errors),
+        "train_error": _wrong(outputs(small, images, images.x[:RENEWED]), images.y[:RENEWED]),
+        "dense_weights": dense.weights,
+        "dense_macs": dense.macs,
+        "layers": {row.name: row.weights for row in dense.layers if row.weights},
+        "difference": ((whole - less).abs().max() / whole.abs().max()).item(),
+        "epochs": training.epoch,
+        "batch": BATCH,
+        "seconds": training.seconds,
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} thread, {images.x.device}",
+        "torch": torch.__version__,
+        "settings": {name: describe(value) for name, value in vars(method).items()},
+        "way": vars(way),
+        "history": training.rows,
+    }
+
+
+def _wrong(logits: Tensor, labels: Tensor) -> float:
+    return 100 * (logits.argmax(-1) != labels).double().mean().item()
+
+
+def _measure(small: Any, images: Images) -> dict[str, Any]:
+    found = count(small, images.example)
+    left = nonzero_weights(small)
+    return {
+        "error": error(small, images),
+        "architecture": found.architecture,
+        "parameters": found.parameters,
+        "weights": found.weights,
+        "nonzeros": sum(left.values()),
+        "macs": found.macs,
+        "nonzero_macs": found.nonzero_macs,
+        **{f"nonzeros {name}": number for name, number in left.items()},
+    }
+
+
+@torch.no_grad()
+def _expected(training: Training, images: Images) -> dict[str, float]:
+    """Multiply-adds after a draw of the gates, on average."""
+    assert isinstance(training.model, nn.Module)
+    assert isinstance(training.guide, AutoSparse)
+    laws = [peel(law) for law in training.guide.laws().values()]
+    if not any(isinstance(law, Gate) for law in laws):
+        return {}
+
+    macs = expected_macs(training.model, training.guide, images.example)
+    return {"expected_macs": sum(cost.item() for cost in macs.values())}
