@@ -23,6 +23,16 @@ def mnist_root() -> Path:
     return root
 
 
+def cifar_root() -> Path:
+    """The folder that holds ``cifar10_jpeg``, re-encoded images; skips the test without it."""
+    root = ROOT.parent / "shared" / "data"
+
+    if not (root / "cifar10_jpeg" / "cifar10_jpeg.npz").is_file():
+        pytest.skip("needs ../shared/data/cifar10_jpeg/cifar10_jpeg.npz, beside the project")
+
+    return root
+
+
 def assert_mean(draws: Tensor, expected: Tensor | float) -> None:
     """Asserts that the mean of independent draws ``(draws, *shape)`` is the expected one.
 

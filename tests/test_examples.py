@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.common import ROOT, mnist_root
+from tests.common import ROOT, cifar_root, mnist_root
 
 FOLDER = ROOT / "examples"
 
@@ -17,6 +17,8 @@ EXAMPLES = {
     "going_on": ["going_on.json"],
     "mnist": ["lenet_300_100-mnist-*.json", "*.safetensors", "*.png"],
     "mnist_table": ["README.md", "lenet_300_100.png"],
+    "cifar": ["resnet20-cifar10_jpeg-*.json", "*.safetensors", "*.png"],
+    "cifar_table": ["README.md", "cifar10_jpeg.png"],
     "benchmarks.step_time": ["step_time.json"],
     "benchmarks.step_memory": ["step_memory.json"],
     "benchmarks.architecture_step": ["architecture_step.json"],
@@ -44,6 +46,10 @@ EXAMPLES = {
 # what else a smoke run is told; a test without the data is skipped
 ARGUMENTS = {
     "mnist": lambda: ["--data-root", str(mnist_root())],
+    "cifar": lambda: [
+        *["--data", "cifar10_jpeg", "--data-root", str(cifar_root())],
+        *["--method", "budget", "vd"],
+    ],
     "benchmarks.run": lambda: ["gate_sampling"],
     "benchmarks.time_to_error": lambda: ["--data-root", str(mnist_root())],
 }
