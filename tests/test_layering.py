@@ -29,6 +29,7 @@ RANKS = {
     "prune": 6,
     "infer": 7,
     "inspect": 8,
+    "citations": 9,
 }
 FIRST_RANK_WITH_OPTIONAL_PACKAGES = 6
 ALWAYS_ALLOWED = {"torch", "pyro", *sys.stdlib_module_names}
