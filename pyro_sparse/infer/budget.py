@@ -2,6 +2,7 @@ r"""Budgets: the size that a network shall have, in the place of a penalty to tu
 
 __all__ = ["Budget"]
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,8 @@ from pyro.distributions import Unit
 from torch import Tensor, nn
 
 from pyro_sparse.guides import AutoSparse
-from pyro_sparse.infer.closing import close
-from pyro_sparse.infer.cut import cut
+from pyro_sparse.infer.closing import close, reopen
+from pyro_sparse.infer.cut import cut, refill
 from pyro_sparse.infer.sizes import Sizes
 
 UPDATES = 1000  # of the multipliers in a training
@@ -42,7 +43,13 @@ class Budget(nn.Module):
       and `compact` would make now, while its gradient stays that of the expectation (a proxy
       constraint);
     - from the third on the budget is kept exactly: what is least likely to be open is closed for
-      good, just as much as is too much, and training goes on with what is left.
+      good, just as much as is too much, and training goes on with what is left. Where the budget
+      had to press, and left the network smaller than it may be, what is most likely to be open
+      is opened again, as much as fits.
+
+    So the size never ends above the budget. It ends below where single units are large beside
+    the budget, or where the prior closes more than the budget asks for: a budget is no promise
+    to use it up.
 
     Entries without a probability of being 0, such as weights of sparse variational dropout, are
     counted by a sigmoid around the threshold of their criterion. For programs made by
@@ -88,6 +95,7 @@ class Budget(nn.Module):
     integral: Tensor
     start: Tensor
     settled: Tensor
+    pressed: Tensor
 
     def __init__(
         self,
@@ -114,6 +122,7 @@ class Budget(nn.Module):
         for name in ("multiplier", "integral", "start"):
             self.register_buffer(name, torch.zeros(1))
         self.register_buffer("settled", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("pressed", torch.zeros(1, dtype=torch.bool))
         self._about: _About | None = None
 
     def attach(
@@ -145,6 +154,7 @@ class Budget(nn.Module):
         self.multiplier, self.integral = torch.zeros_like(excess), torch.zeros_like(excess)
         self.start = excess.clamp(min=0)
         self.settled = torch.zeros_like(excess[0], dtype=torch.bool)
+        self.pressed = torch.zeros_like(excess, dtype=torch.bool)
         for index, site in enumerate(kept):
             self.register_buffer(f"closed_{index}", torch.zeros_like(kept[site], dtype=torch.bool))
         examples = getattr(model, "num_data", 1) if num_data is None else num_data
@@ -203,18 +213,21 @@ class Budget(nn.Module):
         raised = self.integral + self.gain * time * excess
         self.integral.copy_(torch.where(excess > 0, raised, 0))
         self.multiplier.copy_(torch.where(excess > 0, self.integral + excess, 0))
+        self.pressed |= excess > 0
 
     def _settle(self) -> None:
         about = self.about
-        chances, kept = about.sizes.expected(), about.sizes.kept()
+        chances, before = about.sizes.expected(), about.sizes.kept()
+        kept = before
         for index, sites in enumerate(about.closable):
-
-            def excess(kept: dict[str, Tensor], index: int = index) -> float:
-                return float(self._excess(kept)[index])
-
-            kept = cut(excess, chances, kept, sites)
+            kept = cut(lambda k, i=index: float(self._excess(k)[i]), chances, kept, sites)
+        for sites in itertools.compress(about.closable, self.pressed):
+            # What is opened for one constraint may count in another.
+            kept = refill(lambda k: float(self._excess(k).max()), chances, kept, sites)
 
         for site, closed in zip(about.sites, self._closed(), strict=True):
+            typical = _median(chances[site].flatten(), before[site].flatten())
+            reopen(about.guide.sites.get_submodule(site), kept[site] > before[site], typical)
             closed.copy_(kept[site] == 0)
         self.multiplier.zero_()
         self.settled.fill_(True)
@@ -305,6 +318,16 @@ def _limits(
 def _one(kept: Tensor) -> Tensor:
     """A single entry."""
     return torch.zeros_like(kept).flatten().index_fill(0, kept.argmax(), 1).view_as(kept)
+
+
+def _median(chances: Tensor, kept: Tensor) -> Tensor:
+    """Position of the entry with the median chance among those that are kept, if any is."""
+    positions = (
+        (kept > 0).nonzero().flatten()
+        if kept.any()
+        else torch.arange(len(kept), device=kept.device)
+    )
+    return positions[chances[positions].median(0).indices]
 
 
 def _require_reachable(

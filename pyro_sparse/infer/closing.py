@@ -1,6 +1,6 @@
-r"""Closing entries of a posterior for good: their parameters say that nothing is left."""
+r"""Closing entries of a posterior, and opening them again, by their parameters."""
 
-__all__ = ["close"]
+__all__ = ["close", "reopen"]
 
 import math
 
@@ -33,6 +33,33 @@ def close(family: nn.Module, closed: Tensor) -> None:
     for parameter, value in _ends(family):
         if parameter.shape == closed.shape:
             parameter.masked_fill_(closed, value)
+
+
+@torch.no_grad()
+def reopen(family: nn.Module, opened: Tensor, like: Tensor) -> None:
+    r"""Makes entries as sure to be kept as another one.
+
+    A weight keeps its mean, and gets the noise that goes with it.
+
+    Args:
+        family: The family of a site.
+        opened: True where an entry is opened, of the site's shape.
+        like: The position of the other entry in the flattened site.
+    """
+
+    if isinstance(family, NormalFamily) and family.role == "weight":
+        log_alpha = family.log_variance - _log_square(family.loc)
+        noise = _log_square(family.loc) + log_alpha.flatten()[like]
+        family.log_variance.copy_(torch.where(opened, noise, family.log_variance))
+        return
+
+    for parameter in family.parameters():
+        if parameter.shape == opened.shape:
+            parameter.masked_fill_(opened, parameter.flatten()[like].clone())
+
+
+def _log_square(values: Tensor) -> Tensor:
+    return (values.square() + torch.finfo(values.dtype).tiny).log()
 
 
 def _ends(family: nn.Module) -> list[tuple[Tensor, float]]:

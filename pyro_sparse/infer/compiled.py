@@ -260,12 +260,15 @@ class _Program:
 
 def _lower(graph: Graph, inputs: Sequence[Tensor], mode: str, alone: bool) -> Callable:
     """Compiles a graph; `alone` where no gradient is asked of it later."""
+    options: dict[str, Any] = dict(torch._inductor.list_mode_options(mode))
+    if all(tensor.device.type == "cpu" for tensor in inputs):
+        # Noise drawn number by number in a fused loop takes longer than torch's vectorised draws.
+        options["fallback_random"] = True
     if not alone:
-        return torch.compile(graph.module, mode=mode, fullgraph=True, dynamic=False)
+        return torch.compile(graph.module, options=options, fullgraph=True, dynamic=False)
 
     with torch.no_grad():
         examples: list[Any] = [tensor.detach() for tensor in inputs]
-        options = torch._inductor.list_mode_options(mode)
         run = torch._inductor.compile(graph.module, examples, options=options)
 
     def without_gradients(*tensors: Tensor) -> Sequence[Tensor]:

@@ -26,6 +26,7 @@ from pyro_sparse.infer.programs import first_batch, trained_parameters
 from pyro_sparse.infer.progress import Progress
 from pyro_sparse.infer.ranks import Ranks
 from pyro_sparse.infer.saver import Saver
+from pyro_sparse.infer.scheduled import Scheduled
 from pyro_sparse.infer.settings import (
     WARM_UP,
     build_bound,
@@ -53,6 +54,7 @@ def fit(
     scheduler: Any = "decay",
     kl_weight: float | Callable[[int], float] = 1.0,
     warm_up: tuple[float, float] | None = WARM_UP,
+    scheduled: Mapping[str, Callable[[int], float]] | None = None,
     elbo: ELBO | None = None,
     budget: Budget | None = None,
     validation: Any = None,
@@ -118,6 +120,9 @@ def fit(
             which then replaces the warm-up.
         warm_up: The shares of the training between which the weight of the divergences rises
             linearly from 0; None for no warm-up.
+        scheduled: Functions of the step that scale what laws are made of and do not train, such
+            as `{"temperature": schedules.linear(1.0, 0.3, steps=5000)}` for all gates, "penalty"
+            for L0 penalties, or "fc1.gate.temperature" for one site. Nothing compiles anew.
         elbo: The bound; by default `TraceSparse_ELBO()`, run eagerly, which is best for short
             trainings. `TraceSparse_ELBO(compile=True)` takes seconds to minutes to compile and is
             then faster. A bound of your own has its own `kl_weight`.
@@ -187,10 +192,15 @@ def fit(
         scale=examples_of(model, batches),
     )
 
-    ranks.require_agreement(training.settings() | {"number of epochs": epochs})
+    alike = {"number of epochs": epochs, "clip": clip, "em": em, "patience": patience}
+    ranks.require_agreement(training.settings() | alike)
     bounded = _attached(budget, training, steps)
+    following = Scheduled((model, guide), scheduled or {})
+    if scheduled:
+        training.parts["scheduled"] = following
     saver = Saver(None if checkpoint is None else Path(checkpoint), every, every_epochs)
     saver.resume(training, resume if isinstance(resume, bool) else Path(resume))
+    ranks.require_agreement({"step to go on from": training.step})
     loss_of = _across(ranks, elbo(bounded, guide), device)
     cast = torch.autocast(device.type, autocast, enabled=autocast is not None)
 
@@ -199,6 +209,7 @@ def fit(
             for batch in training.remaining():
                 args, kwargs = moved(batch, device)
                 optimizer.zero_grad()
+                following.set(training.step)
                 with cast, finite_numbers(training, batch, saver.written):
                     loss = loss_of(*args, **kwargs) / training.scale
                 if device.type == "cpu" or bar.is_time():

@@ -22,7 +22,8 @@ def gate_probability(name: str, model: Site, guide: Site, guide_trace: Trace) ->
 
     the bound of a spike-and-slab posterior. Shapes align from the right, event dimensions first;
     `infer={"gated_view": shape}` reshapes the probabilities before that, for example `(-1, 1)`
-    for a gate of the rows. A gate without an atom at 0 is only taken with
+    for a gate of the rows; `infer={"gated_repeat": n}` lets each stand for n columns, the width of
+    an attention head. A gate without an atom at 0 is only taken with
     `infer={"gated_relaxed": True}`: the product is then a relaxed penalty, no longer a bound.
 
     Args:
@@ -96,6 +97,10 @@ def beside(model: Site, gate_event_dim: int, probability: Tensor) -> Tensor:
         gate_event_dim: Number of event dimensions of the gate's site.
         probability: A number for each gate, `(*gates)`.
     """
+
+    repeat = model["infer"].get("gated_repeat")
+    if repeat is not None:
+        return probability.repeat_interleave(repeat, -1)
 
     view = model["infer"].get("gated_view")
     if view is not None:

@@ -93,6 +93,11 @@ def build_scheduler(given: Any, optimizer: Optimizer, steps: int) -> Any:
     """
 
     if given == "decay":
+        if not steps:
+            raise ValueError(
+                "The rates decay over a training of known length, and the data does not know its "
+                "own. Give scheduler=None, or a schedule of the step."
+            )
         return LambdaLR(optimizer, _factor(linear(1.0, 0.0, steps=steps / 2, delay=steps / 2)))
     if isinstance(given, Schedule):
         return LambdaLR(optimizer, _factor(given))

@@ -2,6 +2,7 @@ r"""A training step for Lightning, for those who train everything else there."""
 
 __all__ = ["lightning_module"]
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from pyro.infer import ELBO
 from torch import Tensor, nn
 
 from pyro_sparse.infer.elbo import TraceSparse_ELBO
-from pyro_sparse.infer.groups import build_optimizer, parameter_groups
+from pyro_sparse.infer.groups import build_optimizer, build_scheduler, parameter_groups
 
 
 def lightning_module(
@@ -19,12 +20,14 @@ def lightning_module(
     lr: float = 1e-3,
     gate_lr: float = 1e-2,
     optimizer: Any = None,
+    scheduler: Any = "decay",
     elbo: ELBO | None = None,
 ) -> Any:
     r"""A `LightningModule` whose loss is the negative bound, in nats an example.
 
-    Loops, devices, checkpoints and logging are then Lightning's. It needs the package
-    `lightning`.
+    Loops, devices, checkpoints and logging are then Lightning's; a schedule of `kl_weight` goes
+    on where a checkpoint was written. A budget, EM steps and what else `fit` does beside the
+    step are callbacks that you write. It needs the package `lightning`.
 
     Args:
         model: The model.
@@ -33,6 +36,9 @@ def lightning_module(
         gate_lr: Learning rate of the gates.
         optimizer: An optimiser, or a function of the two parameter groups that makes one; by
             default Adam.
+        scheduler: As in `fit`, advanced with every step: "decay" keeps the rates for half the
+            steps and lowers them linearly to 0; or a schedule of factors, a scheduler of torch, a
+            function of the optimiser that makes one, or None.
         elbo: The bound; by default `TraceSparse_ELBO()`.
 
     Raises:
@@ -64,7 +70,7 @@ def lightning_module(
 
         def training_step(self, batch: Any, batch_idx: int) -> Tensor:
             loss = self._loss(batch)
-            self.log("loss", loss)
+            self.log("loss", loss, prog_bar=True)
             return loss
 
         def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -73,7 +79,25 @@ def lightning_module(
         def configure_optimizers(self) -> Any:
             named: dict[str, Tensor] = dict(self.bound.named_parameters())
             named = {name: p for name, p in named.items() if p.requires_grad}
-            return build_optimizer(optimizer, parameter_groups(guide, named, lr, gate_lr))
+            made = build_optimizer(optimizer, parameter_groups(guide, named, lr, gate_lr))
+            rates = build_scheduler(scheduler, made, self._steps())
+            if rates is None:
+                return made
+            return {
+                "optimizer": made,
+                "lr_scheduler": {"scheduler": rates, "interval": "step"},
+            }
+
+        def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+            checkpoint["bound_step"] = getattr(bound, "step", 0)
+
+        def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+            if isinstance(bound, TraceSparse_ELBO):
+                bound.step = checkpoint["bound_step"]
+
+        def _steps(self) -> int:
+            steps = self.trainer.estimated_stepping_batches
+            return int(steps) if math.isfinite(steps) else 0
 
         def _loss(self, batch: Any) -> Tensor:
             if isinstance(batch, Mapping):

@@ -88,7 +88,7 @@ class Ranks:
                 raise ValueError(
                     "All processes train one model on the same settings, and their "
                     f"{name} differs, rank by rank: {_shortened(values)}. Build model, guide and "
-                    "settings the same way on each."
+                    "settings the same way on each, and let all of them read one checkpoint."
                 )
 
 

@@ -20,6 +20,7 @@ from pyro_sparse.infer.batches import Arguments, Batches
 from pyro_sparse.infer.elbo import TraceSparse_ELBO
 from pyro_sparse.infer.randomness import random_state, restore_random_state
 from pyro_sparse.infer.ranks import Ranks
+from pyro_sparse.infer.schedules import Schedule
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -182,7 +183,15 @@ class Training:
     def settings(self) -> dict[str, Any]:
         r"""What all processes must have been given alike."""
 
-        return {**self._identity(), "seed": self.seed, "step": self.step}
+        weight = getattr(self.elbo, "kl_weight", 1.0)
+        known = isinstance(weight, Schedule | float | int)
+        return {
+            **self._identity(),
+            "seed": self.seed,
+            "step": self.step,
+            "optimizer": [_plain(group) for group in self.optimizer.param_groups],
+            "kl_weight": weight if known else None,
+        }
 
     def state(self) -> State:
         r"""Everything that is needed to go on, as tensors, numbers and strings."""
@@ -286,6 +295,10 @@ def _rates(optimizer: Optimizer) -> dict[str, float]:
     prefixes = {"gates": "gate_lr", "weights": "lr"}
     groups = optimizer.param_groups
     return {prefixes.get(group.get("name", ""), "lr"): float(group["lr"]) for group in groups}
+
+
+def _plain(group: dict[str, Any]) -> dict[str, Any]:
+    return {key: v for key, v in group.items() if isinstance(v, int | float | str | tuple)}
 
 
 _POSITION = ("epoch", "batch", "step", "stopped", "seconds", "seed")

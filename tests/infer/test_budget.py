@@ -102,6 +102,34 @@ def test_every_layer_its_share() -> None:
     assert all(share <= 0.4 + 1e-6 for share in shares) and max(shares) > 0.2
 
 
+@pytest.mark.parametrize("pressed", [True, False])
+def test_room_that_pressure_left_is_filled(pressed: bool) -> None:
+    """What the prior closed stays closed."""
+    model, guide = program()
+    budget = Budget(weights=0.5)
+    budget.attach(model, guide, torch.zeros(1, 8))
+    with torch.no_grad():
+        for site in ("fc1", "fc2", "fc3"):
+            guide.get_parameter(f"sites.{site}.gate.base__logits")[3:] = -6.0
+    budget.pressed.fill_(pressed)
+    before = budget.size()
+
+    budget.update(1, 1)
+
+    assert before < 0.1
+    assert 0.48 < budget.size() <= 0.5 if pressed else budget.size() == before
+    assert left(model, guide) == pytest.approx(budget.size())
+
+
+def test_pressure_is_remembered() -> None:
+    def pressed(penalty: float, budget: Budget) -> bool:
+        train(*program(gate=L0(penalty)), budget, epochs=20)
+        return bool(budget.pressed)
+
+    assert pressed(0.0, Budget(weights=0.3))
+    assert not pressed(0.1, Budget(weights=1.0))
+
+
 def test_a_budget_that_is_met_anyway_changes_nothing() -> None:
     one, two = program(), program()
     train(*one, None, epochs=3)

@@ -19,7 +19,7 @@ from pyro_sparse.distributions import (
     TruncatedLogUniform,
 )
 from pyro_sparse.guides import AutoSparse
-from pyro_sparse.infer.closing import close
+from pyro_sparse.infer.closing import close, reopen
 from pyro_sparse.nn import bayesianize
 from pyro_sparse.prune import masks
 
@@ -49,3 +49,34 @@ def test_closed_entries_are_dropped_and_the_others_are_not(name: str) -> None:
     close(guide.sites.get_submodule(site), closed)
 
     assert torch.equal(masks(guide)[site], ~closed)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name][2] == "gate"])
+def test_what_is_opened_again_is_kept(name: str) -> None:
+    priors, laws, site = CASES[name]
+    model = bayesianize(nn.Linear(4, 3), **priors)
+    guide = AutoSparse(model, **laws)
+    family, shape = guide.sites.get_submodule(site), masks(guide)[site].shape
+    closed = torch.ones(shape, dtype=torch.bool).view(-1)
+    closed[2] = False
+    close(family, closed.view(shape))
+    opened = torch.zeros_like(closed)
+    opened[1] = True
+
+    reopen(family, opened.view(shape), torch.tensor(2))
+
+    assert masks(guide)[site].flatten().nonzero().flatten().tolist() == [1, 2]
+
+
+def test_a_weight_that_is_opened_again_keeps_its_mean() -> None:
+    guide = AutoSparse(bayesianize(nn.Linear(4, 3), weight=LogUniform()))
+    family: Any = guide.sites.get_submodule("weight")
+    with torch.no_grad():
+        family.log_variance[0].fill_(5.0)
+    before = family.loc.clone()
+    opened = ~masks(guide)["weight"]
+    assert 0 < opened.sum() <= 4
+
+    reopen(family, opened, torch.tensor(8))
+
+    assert masks(guide)["weight"].all() and torch.equal(family.loc, before)

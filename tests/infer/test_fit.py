@@ -1,6 +1,8 @@
 """Training by `fit`: the same as by hand, and everything beside it."""
 
 import sys
+import textwrap
+from types import SimpleNamespace
 from typing import Any
 
 import pyro
@@ -12,9 +14,10 @@ from pyro.infer.autoguide import AutoNormal
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from pyro_sparse.distributions import GroupGaussianMixture, LogUniform
+from pyro_sparse.distributions import L0, GroupGaussianMixture, LogUniform
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import DivergedError, TraceSparse_ELBO, Training, fit, schedules
+from pyro_sparse.infer.batches import TensorBatches
 from pyro_sparse.infer.facts import at_the_mean
 from pyro_sparse.nn import Classifier, Regressor, bayesianize
 from tests.infer.programs import data, program, train
@@ -22,8 +25,38 @@ from tests.infer.programs import data, program, train
 X, Y = data()
 
 
+def test_the_lines_of_the_docstring_give_the_same_numbers() -> None:
+    """They are run as they stand, on batches in the order that `fit` took."""
+
+    def programs() -> tuple[Classifier, AutoSparse]:
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+        model = Classifier(bayesianize(net, gate=L0(0.1), weight=LogUniform()), num_data=300)
+        return model, AutoSparse(model)
+
+    x, y = data(300)
+    training = fit(*programs(), (x, y), epochs=3, seed=3, progress=False)
+    positions = TensorBatches(torch.arange(300), 300, seed=training.seed)
+    orders = [order for epoch in (1, 2, 3) for (order,), _ in positions.epoch(epoch)]
+
+    told = (fit.__doc__ or "").split("code-block:: python")[1].split("and beside it")[0]
+    lines = textwrap.dedent(told.strip("\n"))
+    assert 10 <= len(lines.strip().splitlines()) <= 13
+    model, guide = programs()
+    ordered = SimpleNamespace(randperm=lambda count: orders.pop(0))
+    known = {"model": model, "guide": guide, "x": x, "y": y, "epochs": 3, "steps": 9}
+    known |= {"TraceSparse_ELBO": TraceSparse_ELBO, "linear": schedules.linear, "torch": ordered}
+    known |= {"Adam": torch.optim.Adam, "LambdaLR": torch.optim.lr_scheduler.LambdaLR}
+    pyro.set_rng_seed(3)
+    exec(lines, known)
+
+    parameters = [*model.parameters(), *guide.parameters()]
+    for one, other in zip(training.programs.parameters(), parameters, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_it_is_the_loop_by_hand() -> None:
-    """The dozen lines of the docstring give the same numbers."""
+    """With EM steps, too."""
     model, guide = program()
     training = train(model, guide, seed=3, epochs=3)
 
@@ -109,8 +142,9 @@ def test_a_stream_of_unknown_length() -> None:
     training = train(*program(), loader, warm_up=None, scheduler=None)
 
     assert training.step == 12
-    with pytest.raises(ValueError, match="does not know its length"):
-        train(*program(), loader)
+    for setting in ("warm_up", "scheduler"):
+        with pytest.raises(ValueError, match="the data does not know its"):
+            train(*program(), loader, **{setting: None})
 
 
 def test_programs_by_hand_with_stored_parameters() -> None:

@@ -50,6 +50,11 @@ try:
 except ValueError as error:
     found["error"] = str(error)
 
+try:
+    train(*certain(), epochs=1, lr=0.1 + rank, batch_size=30)
+except ValueError as error:
+    found["rates"] = str(error)
+
 found["ranks"] = [Ranks.current().index, Ranks.current().count]
 (folder / f"{rank}.json").write_text(json.dumps(found))
 distributed.destroy_process_group()
@@ -106,6 +111,12 @@ def test_processes_that_disagree_say_so_everywhere(found: list[dict[str, Any]]) 
     for one in found:
         assert "data differs, rank by rank" in one["error"]
         assert "'batch size': 30" in one["error"] and "'batch size': 40" in one["error"]
+
+
+def test_other_learning_rates_are_noticed(found: list[dict[str, Any]]) -> None:
+    for one in found:
+        assert "optimizer differs, rank by rank" in one["rates"]
+        assert "'lr': 0.1" in one["rates"] and "'lr': 1.1" in one["rates"]
 
 
 def test_a_process_knows_its_place(found: list[dict[str, Any]]) -> None:
