@@ -6,8 +6,12 @@ itself and pictures. A training that was interrupted goes on where it was. `exam
 puts the results together.
 
     python -m examples.cifar [--net NET] [--method METHOD ...] [--data DATA] [--data-root DIR]
-                             [--seed N ...] [--epochs N] [--pretrain N] [--macs SHARE]
-                             [--images N] [--out DIR]
+                             [--seed N ...] [--epochs N] [--set NAME=VALUE ...] [--images N]
+                             [--out DIR]
+
+`--set` changes numbers of a method, such as `budget=0.3`, `lr=0.05` or `pretrain=20`; see
+`examples.convnets.methods`. A method that begins with a dense network takes the one that `dense`
+trained for the same data and seed, or trains it first.
 
 The data is torchvision's, which downloads it, or `cifar10_jpeg`: the same images re-encoded as
 JPEG, in one file. On a GPU the bound is compiled, matrices are multiplied in bfloat16 and maps lie
@@ -18,8 +22,9 @@ side by side in memory; `--no-compiled`, `--no-autocast`, `--no-channels-last` s
 import argparse
 import json
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pyro
 import torch
@@ -39,13 +44,20 @@ SMOKE = 24  # images
 
 def settings(args: argparse.Namespace, name: str) -> Method:
     """A method's settings with what the command line says otherwise."""
-    asked = {"epochs": args.epochs, "pretrain": args.pretrain, "lr": args.lr}
-    method = replace(METHODS[name], **{k: v for k, v in asked.items() if v is not None})
-    if args.macs is not None and method.budget is not None:
-        method = replace(method, budget=args.macs)
+    method = replace(METHODS[name], **dict(args.set))
+    method = replace(method, epochs=args.epochs or method.epochs)
     if args.smoke:
         method = replace(method, epochs=1, pretrain=min(method.pretrain, 1))
     return method
+
+
+def change(text: str) -> tuple[str, Any]:
+    """A setting of a method and its new value."""
+    name, _, value = text.partition("=")
+    known = {field.name for field in fields(Method)}
+    if name not in known:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(sorted(known))}")
+    return name, json.loads(value)
 
 
 def run(args: argparse.Namespace, name: str, seed: int, images: Images, way: Way) -> None:
@@ -57,14 +69,16 @@ def run(args: argparse.Namespace, name: str, seed: int, images: Images, way: Way
         due = training.epoch % every == 0 or training.epoch == method.epochs
         return look(training, images) if due else None
 
-    stem = f"{args.net}-{args.data}-{name}" + (f"-{args.tag}" if args.tag else "") + f"-{seed}"
+    stem = f"{args.net}-{args.data}-{name}-{seed}"
     pyro.set_rng_seed(seed)
     net = NETS[args.net].build(images.classes, method.dropout)
-    checkpoint = args.out / f"{stem}.checkpoint"
-    training = train(method, args.net, net, images, seed, checkpoint, [now_and_then], way)
+    start = args.out / f"{args.net}-{args.data}-dense-{seed}.checkpoint"
+    files = (args.out / f"{stem}.checkpoint", start)
+    training = train(method, args.net, net, images, seed, files, [now_and_then], way)
 
     frozen, small = smaller(training, images)
-    about = {"net": args.net, "data": args.data, "method": name, "tag": args.tag, "seed": seed}
+    about = {"net": args.net, "data": args.data, "method": name, "seed": seed}
+    about["changes"] = dict(args.set)
     row = about | result(training, method, net, images, way, (frozen, small))
     save(args.out / f"{stem}.safetensors", small)
     (args.out / f"{stem}.part").write_text(json.dumps(row, indent=1))
@@ -85,11 +99,8 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, default=Path("data"))
     parser.add_argument("--seed", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="instead of each method's own number")
-    parser.add_argument("--pretrain", type=int, help="epochs of a dense training before")
-    parser.add_argument("--macs", type=float, help="the budget of methods that have one")
-    parser.add_argument("--lr", type=float, help="learning rate of the weights")
+    parser.add_argument("--set", nargs="+", type=change, default=[], metavar="NAME=VALUE")
     parser.add_argument("--images", type=int, help="train on this many images only")
-    parser.add_argument("--tag", default="", help="what tells results of other settings apart")
     parser.add_argument("--out", type=Path, default=Path("runs/cifar"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     for name in vars(Way()):

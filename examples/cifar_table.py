@@ -95,14 +95,11 @@ def line(number: int, row: Row) -> list[str]:
 
 
 def command(row: Row) -> str:
-    settings = row["settings"]
     words = ["python -m examples.cifar", "--net", row["net"], "--method", row["method"]]
     words += ["--data", row["data"], "--seed", str(row["seed"]), "--epochs", str(row["epochs"])]
     words += ["--images", str(row["images"])]
-    words += ["--pretrain", str(settings["pretrain"])] if settings["pretrain"] else []
-    words += ["--lr", str(settings["lr"])] if settings["lr"] != "None" else []
-    words += ["--macs", str(settings["budget"])] if settings["budget"] != "None" else []
-    words += ["--tag", row["tag"]] if row["tag"] else []
+    changed = [f"{name}={json.dumps(value)}" for name, value in row["changes"].items()]
+    words += ["--set", *changed] if changed else []
     words += [f"--{name.replace('_', '-')}" for name, on in row["way"].items() if on]
     return " ".join(words) + f"  # at {short(row['commit'])}"
 
@@ -140,8 +137,7 @@ def main() -> None:
         draw_sizes(own, out / f"{data}.png")
         pictures.append(f"![Error against size, {own[0]['data_title']}]({data}.png)")
     for row in rows:
-        name = "-".join(filter(None, (row["net"], row["data"], row["method"], row["tag"])))
-        picture = f"{name}-{row['seed']}.png"
+        picture = f"{row['net']}-{row['data']}-{row['method']}-{row['seed']}.png"
         if (args.results / picture).is_file():
             pictures.append(f"![{row['net']}, {row['title']}, by epoch]({picture})")
     text = page(rows, pictures)

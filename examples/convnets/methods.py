@@ -95,7 +95,7 @@ METHODS = {
         weight=LogUniform(),
         gated=False,
         adam=True,
-        warm_up=(0.05, 0.3),
+        warm_up=(0.1, 0.5),
     ),
     "mixture_em": Method(
         "group Gaussian mixture, EM",
@@ -103,7 +103,7 @@ METHODS = {
         weight=neurons,
         gated=False,
         adam=True,
-        warm_up=(0.05, 0.5),
+        warm_up=(0.1, 0.5),
         pretrain=20,
     ),
 }

@@ -72,7 +72,7 @@ def train(
     net: nn.Module,
     images: Images,
     seed: int,
-    checkpoint: Path,
+    files: tuple[Path, Path],
     looks: Sequence[Look] = (),
     way: Way = Way(),  # noqa: B008
 ) -> Training:
@@ -84,13 +84,14 @@ def train(
         net: A plain network, whose values the training starts from.
         images: What to train on.
         seed: Decides noise and order.
-        checkpoint: The file the training is written to.
+        files: The file the training is written to, and that of a dense training, for methods
+            that begin with one.
         looks: What to note after every epoch.
         way: How the numbers are worked out.
     """
     net = net.to(images.x.device)
     if method.pretrain:
-        net = _pretrained(method, kind, net, images, seed, checkpoint, way)
+        net = _pretrained(method, kind, net, images, seed, files[1], way)
     if way.channels_last:
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -112,7 +113,7 @@ def train(
         budget=Budget(macs=method.budget) if method.budget else None,
         autocast=torch.bfloat16 if way.autocast else None,
         callbacks=looks,
-        checkpoint=checkpoint,
+        checkpoint=files[0],
         every=60.0,
         resume=True,
         seed=seed,
@@ -125,12 +126,11 @@ def _pretrained(
     net: nn.Module,
     images: Images,
     seed: int,
-    checkpoint: Path,
+    file: Path,
     way: Way,
 ) -> nn.Module:
-    dense = replace(METHODS["dense"], epochs=method.pretrain, decay=method.decay)
-    start = checkpoint.with_suffix(".start")
-    before = train(dense, kind, net, images, seed, start, (), way)
+    dense = replace(METHODS["dense"], epochs=method.pretrain)
+    before = train(dense, kind, net, images, seed, (file, file), (), way)
     assert isinstance(before.model, nn.Module)
     return freeze(before.model, before.guide)
 

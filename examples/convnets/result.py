@@ -21,7 +21,7 @@ from pyro_sparse.local import peel
 from pyro_sparse.prune import compact, count, expected_macs, freeze
 
 AT_ONCE = 500
-RENEWED = 4000  # images for the statistics of norms
+RENEWED = 2000  # images for the statistics of norms
 
 
 @torch.no_grad()

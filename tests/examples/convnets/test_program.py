@@ -72,7 +72,7 @@ def test_a_training_that_stopped_goes_on_to_the_same_numbers(name: str, tmp_path
     def run(folder: str, *looks: Any) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
         path = tmp_path / folder
-        training = train(method, "resnet20", small(), data, 0, path, looks)
+        training = train(method, "resnet20", small(), data, 0, (path, path), looks)
         assert isinstance(training.model, nn.Module)
         return {
             **training.guide.state_dict(),  # type: ignore[attr-defined]
@@ -90,10 +90,10 @@ def test_a_training_that_stopped_goes_on_to_the_same_numbers(name: str, tmp_path
 def test_a_dense_start_is_where_the_training_begins(tmp_path: Path) -> None:
     method = replace(METHODS["budget"], epochs=1, pretrain=1, lr=1e-12)
 
-    training = train(method, "resnet20", small(), images(130), 0, tmp_path / "a.checkpoint")
+    files = (tmp_path / "budget", tmp_path / "dense")
+    training = train(method, "resnet20", small(), images(130), 0, files)
 
-    assert (tmp_path / "a.start").is_file()
-    start = torch.load(tmp_path / "a.start", weights_only=False)["parts"]["guide"]
+    start = torch.load(files[1], weights_only=False)["parts"]["guide"]
     found = training.guide.state_dict()  # type: ignore[attr-defined]
     torch.testing.assert_close(
         found["sites.stage1.0.conv1.weight.value"], start["sites.stage1.0.conv1.weight.value"]

@@ -28,9 +28,8 @@ def images() -> Images:
 def test_a_result_is_that_of_the_compact_network(images: Images, tmp_path: Path) -> None:
     net = ResNet(2, classes=2, width=4)
     method = replace(METHODS["budget"], epochs=4, budget=0.6, gate_lr=0.1)
-    training = train(
-        method, "resnet20", net, images, 0, tmp_path / "a", [lambda t: look(t, images)]
-    )
+    files = (tmp_path / "a", tmp_path / "dense")
+    training = train(method, "resnet20", net, images, 0, files, [lambda t: look(t, images)])
     seen = smaller(training, images)
 
     about = {"net": "resnet20", "data": "cifar10", "method": "budget"}
