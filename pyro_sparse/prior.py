@@ -48,6 +48,7 @@ class Prior(nn.Module):
         self.shape = shape
         self.role = role
         self.shared = False
+        self.batch_dim = 0
         self.infer: Any = {}
         self.register_buffer("initial", initial, persistent=False)
         self.register_buffer("like", torch.zeros(()), persistent=False)

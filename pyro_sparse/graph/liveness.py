@@ -7,11 +7,20 @@ from torch import Tensor, fx
 
 from pyro_sparse.graph.facts import Facts
 from pyro_sparse.graph.plan import Plan
-from pyro_sparse.graph.rules import Affine, BatchNorm, Concat, Embedding, Join, Rule, rule_for
+from pyro_sparse.graph.rules import (
+    Affine,
+    BatchNorm,
+    Concat,
+    Embedding,
+    Heads,
+    Join,
+    Rule,
+    rule_for,
+)
 from pyro_sparse.graph.trace import Trace
 
 # Results that share no memory with an operand (an addition in place is in place itself).
-FRESH = (Affine, BatchNorm, Concat, Embedding, Join)
+FRESH = (Affine, BatchNorm, Concat, Embedding, Heads, Join)
 
 
 def analyse(

@@ -21,11 +21,12 @@ class Population:
 
     Attributes:
         node: the operation of the layer.
-        size: the number of units.
+        size: the number of units that can go by themselves: heads, where units form heads.
         maker: path of the layer.
         norms: paths of the batch norms that these units, and no others, go through.
         reader: path of the only layer that mixes them with each other, if these are all it reads.
         follower: the layer behind, if it is depthwise, so that its units are these once more.
+        width: how many features each of them has.
         kin: a number that populations share whose units must go together.
     """
 
@@ -35,6 +36,7 @@ class Population:
     norms: list[str]
     reader: str | None
     follower: fx.Node | None
+    width: int
     kin: int
 
 
@@ -69,20 +71,30 @@ def _population(node: fx.Node, rules: dict[fx.Node, Rule], facts: Facts) -> Popu
         return None
 
     norms = [n for n, r in rules.items() if isinstance(r, BatchNorm) and _same(units, n, facts)]
-    own = {int(root) for root in facts.classes.roots(units.labels)}
+    roots = facts.classes.roots(units.labels).tolist()
+    own, width = set(roots), _width(roots)
     readers = [n for n, rule in rules.items() if _mixes(rule, own, facts)]
     reader = readers[0] if len(readers) == 1 else None
     whole = reader is not None and _same(units, _source(rules[reader]), facts)
 
     return Population(
         node,
-        len(units),
+        len(units) // width,
         maker,
         [path for norm in norms if (path := _path(norm, rules))],
         _path(reader, rules) if reader is not None and whole else None,
         reader if reader is not None and whole and _is_depthwise(rules[reader]) else None,
+        width,
         min(own),
     )
+
+
+def _width(roots: list[int]) -> int:
+    """How many units in a row share one fate, if it is the same number all along."""
+    count = len(set(roots))
+    width = len(roots) // count
+    rows = [set(roots[i : i + width]) for i in range(0, len(roots), width)]
+    return width if len(roots) == width * count and all(len(r) == 1 for r in rows) else 1
 
 
 def _path(node: fx.Node, rules: dict[fx.Node, Rule]) -> str | None:

@@ -3,6 +3,8 @@
 __all__ = ["Trace", "argument", "plain_copy", "trace"]
 
 import copy
+import inspect
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +14,8 @@ from torch import Size, Tensor, fx, nn
 from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_map
 
+from pyro_sparse.graph.attend import Attend
+from pyro_sparse.graph.transformers import followed
 from pyro_sparse.graph.vocabulary import name_of, writes_in_place
 
 
@@ -87,7 +91,8 @@ def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
     """Records the operations of a network on an example.
 
     By `torch.fx`, which keeps modules together. Where that fails because the code asks for
-    shapes, by `torch.export`, which follows them but takes all layers apart.
+    shapes, by `torch.export`, which follows them but takes all layers apart. Arguments that are
+    left out and are None by default stay None.
 
     Args:
         net: any network whose control flow does not depend on values.
@@ -95,9 +100,10 @@ def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
     """
     inputs = example_input if isinstance(example_input, tuple) else (example_input,)
     root = plain_copy(net)
+    followed(root)
 
     try:
-        found = Trace(root, fx.Tracer().trace(root))
+        found = Trace(root, _symbolically(root, _left_out(root, len(inputs))))
     except Exception as symbolic:
         found = _exported(root, inputs, symbolic)
 
@@ -144,6 +150,52 @@ def _any_batch(argument: Any) -> Any:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
+
+
+def _symbolically(root: nn.Module, left_out: set[str]) -> fx.Graph:
+    try:
+        return _Tracer(left_out).trace(root)
+    except Exception:
+        # A buffer that is cut to the length of the input must be symbolic, too.
+        return _Tracer(left_out, buffers=True).trace(root)
+
+
+class _Tracer(fx.Tracer):
+    """Keeps torch's modules and attention together, and leaves arguments out.
+
+    Args:
+        left_out: names of the arguments that are None.
+        buffers: whether buffers are symbolic, so that code may not branch on their values.
+    """
+
+    def __init__(self, left_out: set[str], buffers: bool = False) -> None:
+        super().__init__()
+        self.left_out = left_out
+        self.proxy_buffer_attributes = buffers
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Attend) or super().is_leaf_module(m, module_qualified_name)
+
+    def create_proxy(self, kind: str, target: Any, *args: Any, **kwargs: Any) -> Any:
+        if kind == "placeholder" and target in self.left_out:
+            return None
+
+        return super().create_proxy(kind, target, *args, **kwargs)
+
+    def trace(self, *args: Any, **kwargs: Any) -> fx.Graph:
+        graph = super().trace(*args, **kwargs)
+        # Whoever takes one of two results has not asked for the other.
+        for node in reversed(graph.find_nodes(op="call_function", target=operator.getitem)):
+            if not node.users:
+                graph.erase_node(node)
+
+        return graph
+
+
+def _left_out(root: nn.Module, given: int) -> set[str]:
+    """Arguments that may only be None on this example."""
+    takes = list(inspect.signature(root.forward).parameters.values())
+    return {parameter.name for parameter in takes[given:] if parameter.default is None}
 
 
 class _Recorder(fx.Interpreter):

@@ -8,9 +8,12 @@ from typing import Any
 from torch import fx, nn
 from torch._ops import OpOverload
 
+from pyro_sparse.graph.attend import Attend
+
 IN_PLACE = {getattr(operator, f"i{name}"): name for name in ("add", "sub", "mul", "truediv")}
 
 MODULES: dict[type[nn.Module], str] = {
+    Attend: "attend",
     nn.Identity: "identity",
     nn.Flatten: "flatten",
     nn.Embedding: "embedding",

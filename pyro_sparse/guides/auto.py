@@ -16,6 +16,7 @@ from pyro_sparse.effects import emit_parameters
 from pyro_sparse.guides.family import Family
 from pyro_sparse.guides.site import SiteSpec, find_sites
 from pyro_sparse.guides.table import Options, build_family
+from pyro_sparse.local import Local
 
 Choice = Distribution | Callable[[SiteSpec, Options], Family] | None
 
@@ -109,7 +110,10 @@ class AutoSparse(nn.Module):
     def laws(self) -> dict[str, TorchDistribution]:
         r"""The posterior laws, elementwise, in the shapes of the sites' values."""
 
-        return {name: family.law() for name, family in self._families.items()}
+        return {
+            name: _along(family.law(), self._specs[name].batch_dim)
+            for name, family in self._families.items()
+        }
 
     def location(self, name: str) -> nn.Parameter:
         r"""The trained parameter that says where the law of a site is: its means, or its value.
@@ -134,6 +138,12 @@ class AutoSparse(nn.Module):
         r"""The prior laws, elementwise, over the model's own tensors."""
 
         return {name: site.prior for name, site in self._specs.items()}
+
+
+def _along(law: TorchDistribution, batch_dim: int) -> TorchDistribution:
+    if not batch_dim or not isinstance(law, Local):
+        return law
+    return Local(law.law, law.role, law.shared, batch_dim)
 
 
 def _add(root: nn.Module, path: str, family: Family) -> None:

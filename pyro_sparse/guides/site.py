@@ -34,6 +34,7 @@ class SiteSpec:
         role: "weight" or "gate".
         initial: The value the site had in a trained network, or None.
         shared: Whether the site's value is used in several places.
+        batch_dim: The dimension of activations that counts examples.
     """
 
     name: str
@@ -44,6 +45,7 @@ class SiteSpec:
     role: str
     initial: Tensor | None = None
     shared: bool = False
+    batch_dim: int = 0
 
     @property
     def prior(self) -> TorchDistribution:
@@ -106,6 +108,7 @@ def _of_prior(prior: Prior) -> SiteSpec:
         role=prior.role,
         initial=prior.initial,
         shared=prior.shared,
+        batch_dim=prior.batch_dim,
     )
 
 

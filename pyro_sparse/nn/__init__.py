@@ -1,6 +1,7 @@
 r"""Bayesian networks: conversion of torch modules, and likelihoods around them."""
 
 __all__ = [
+    "Attention",
     "BayesianLayer",
     "Classifier",
     "GateSites",
@@ -17,6 +18,7 @@ __all__ = [
     "rescale_weights",
 ]
 
+from pyro_sparse.nn.attention import Attention
 from pyro_sparse.nn.bayesianize import bayesianize
 from pyro_sparse.nn.gate_sites import GateSites, gate_sites
 from pyro_sparse.nn.layer import BayesianLayer, bayesian_layers

@@ -3,6 +3,7 @@ r"""From a torch network to a Bayesian one with sparse priors."""
 __all__ = ["bayesianize"]
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import chain
@@ -12,18 +13,18 @@ import torch
 from pyro.distributions import Bernoulli, TorchDistribution
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from pyro_sparse.distributions import L0, LogUniform
 from pyro_sparse.local import peel
+from pyro_sparse.nn.choice import GateDim, choose
 from pyro_sparse.nn.layer import BayesianLayer, BayesianNetwork, Converted, convert
-from pyro_sparse.nn.layout import check_initialised, is_plain, layout_of
+from pyro_sparse.nn.layout import layout_of
 from pyro_sparse.nn.run import Run
 from pyro_sparse.nn.select import Select
+from pyro_sparse.nn.torch_attention import batch_dims, heads_of
 from pyro_sparse.prior import Prior
 
 Law = TorchDistribution | Callable[[str, torch.Size, int], TorchDistribution | None] | None
-GateDim = str | Mapping[str, str] | Callable[[str, nn.Module], str | None]
 
 
 def bayesianize(
@@ -35,6 +36,7 @@ def bayesianize(
     select: Select | None = None,
     *,
     per_gate: bool = False,
+    batch_dim: int | None = None,
 ) -> nn.Module:
     r"""Makes a network whose parameters are sampled and whose units are gated.
 
@@ -49,6 +51,11 @@ def bayesianize(
     `L0` or a Bernoulli prior in the objective too (`infer={"gated_by": ...}`, see
     `TraceSparse_ELBO`).
 
+    Attention of torch becomes `Attention` of this package with the same values, also inside
+    torch's transformer modules, so that its projections are layers like any others. A gate "head"
+    of the output projection (`self_attn.out`) has one entry a head. See there what noise of
+    weights means in a sequence.
+
     Args:
         net: The network. It is left as it is; its values initialise the guide.
         weight: The prior of weights: a law, expanded to each weight's shape, or a function of
@@ -57,14 +64,17 @@ def bayesianize(
         gate: The prior of gates, likewise; the group size is the number of weights one gate
             controls. The penalty of an `L0` law given as such (not by a function) is per weight,
             and is multiplied by the group size.
-        gate_dim: "in", "out", "weight", "layer"; or a dictionary from module path to one of
-            them, such as `gate_sites` proposes; or a function of (name, module) that returns one
-            of them or None. Only a dictionary or a function may put gates on batch-norm modules:
-            "out" or "layer".
+        gate_dim: "in", "out", "weight", "layer", or "head" for heads alone; or a dictionary from
+            module path to one of them, such as `gate_sites` proposes; or a function of (name,
+            module) that returns one of them or None. Only a dictionary or a function may put
+            gates on batch-norm modules: "out" or "layer".
         select: Which layers to convert, as a function of (name, module); by default every
             linear, convolutional, embedding and bilinear layer. `by_name`, `by_type`, `all_but`
             and `convolutions` of `pyro_sparse.nn` are such functions.
         per_gate: Whether the penalty of an `L0` law counts gates instead of weights.
+        batch_dim: The dimension of activations that counts examples, for the gates, which are
+            drawn once an example. By default it is 0, and inside attention and torch's
+            transformer modules what their `batch_first` says.
 
     Returns:
         A new module, a Pyro model without a likelihood.
@@ -83,10 +93,9 @@ def bayesianize(
     """
 
     _check_arguments(net, weight, bias, gate)
-    new = copy.deepcopy(net)
-    chosen = _choose(new, select, gate, gate_dim)
+    new, chosen = choose(copy.deepcopy(net), select, gate_dim if gate is not None else None)
     run = Run()
-    converter = _Converter(run, weight, bias, gate, per_gate, _repeated(new))
+    converter = _Converter(new, run, weight, bias, gate, per_gate, batch_dim)
 
     for name, module, dim in chosen:
         converter.convert(name, module, dim)
@@ -100,18 +109,21 @@ class _Converter:
 
     def __init__(
         self,
+        net: nn.Module,
         run: Run,
         weight: Law,
         bias: Law,
         gate: Law,
         per_gate: bool,
-        repeated: set[nn.Module],
+        batch_dim: int | None,
     ) -> None:
         self.run = run
         self.laws = {"weight": weight, "bias": bias}
         self.gate = gate
         self.per_gate = per_gate
-        self.repeated = repeated
+        self.repeated = _repeated(net)
+        self.heads = heads_of(net)
+        self.batch_dims = batch_dims(net, batch_dim)
         self.owners: dict[int, Prior] = {}
 
     def convert(self, path: str, module: nn.Module, gate_dim: str | None) -> None:
@@ -140,6 +152,7 @@ class _Converter:
             prior.to(parameter.device, parameter.dtype)
             prior.infer = _gating(layer, name, prior)
             prior.shared = layer in self.repeated
+            prior.batch_dim = self.batch_dims[layer.path]
             layer.priors[name] = prior
             self.owners[id(parameter)] = prior
 
@@ -147,7 +160,7 @@ class _Converter:
         layer.sources[name] = prior
 
     def _gate(self, layer: BayesianLayer, gate_dim: str) -> int:
-        shape, group_size = _gate_shape(layer, gate_dim)
+        shape, group_size = _gate_shape(layer, gate_dim, self.heads)
         site = _site(layer.path, "gate")
         law = _resolve(self.gate, site, shape, group_size)
         if law is None:
@@ -156,6 +169,7 @@ class _Converter:
             law = L0(law.penalty * group_size)
 
         prior = Prior(site, law, shape, None, "gate")
+        prior.batch_dim = self.batch_dims[layer.path]
         like = next(chain(layer.parameters(), layer.buffers()), prior.like)
         prior.to(like.device, like.dtype)
         layer.priors["gate"] = layer.sources["gate"] = prior
@@ -206,14 +220,18 @@ def _gating(layer: BayesianLayer, name: str, prior: Prior) -> dict[str, Any]:
     if layer.gate_dim in ("weight", "layer"):
         return said
 
-    dim = layout.in_dim if layer.gate_dim == "in" else layout.out_dim
+    dim = layout.out_dim if layer.gate_dim == "out" else layout.in_dim
     if dim == layout.tiled and layout.groups > 1:
         return {}
     assert dim is not None
+    if layer.gate_dim == "head":
+        return said | {"gated_repeat": prior.shape[dim] // math.prod(gate.shape)}
     return said | {"gated_view": (-1, *(1,) * (len(prior.shape) - dim - 1))}
 
 
-def _gate_shape(layer: BayesianLayer, gate_dim: str) -> tuple[torch.Size, int]:
+def _gate_shape(
+    layer: BayesianLayer, gate_dim: str, heads: Mapping[str, int]
+) -> tuple[torch.Size, int]:
     layout = layout_of(layer)
     if gate_dim == "layer":
         return torch.Size([1]), 1 if layout is None else layer.weight.numel()
@@ -223,6 +241,8 @@ def _gate_shape(layer: BayesianLayer, gate_dim: str) -> tuple[torch.Size, int]:
     weight = layer.weight
     if gate_dim == "weight":
         return weight.shape, 1
+    if gate_dim == "head":
+        return torch.Size([heads[layer.path]]), weight.numel() // heads[layer.path]
 
     dim = layout.in_dim if gate_dim == "in" else layout.out_dim
     if dim is None:
@@ -243,77 +263,6 @@ def _resolve(law: Law, site: str, shape: torch.Size, group_size: int) -> Any:
             f"got {law!r}. Take laws from pyro.distributions or pyro_sparse.distributions."
         )
     return law
-
-
-def _choose(
-    net: nn.Module, select: Select | None, gate: Law, gate_dim: GateDim
-) -> list[tuple[str, nn.Module, str | None]]:
-    chosen: list[tuple[str, nn.Module, str | None]] = []
-    if isinstance(gate_dim, Mapping):
-        _check_sites(net, gate_dim)
-
-    for name, module in net.named_modules():
-        dim = _dim(gate_dim, name, module) if gate is not None else None
-
-        if isinstance(module, _BatchNorm):
-            if not isinstance(gate_dim, str) and dim is not None:
-                chosen.append((name, module, _norm_dim(name, dim)))
-        elif _is_selected(name, module, select):
-            chosen.append((name, module, dim))
-
-    if not chosen:
-        types = sorted({type(module).__name__ for module in net.modules()})
-        raise ValueError(
-            f"Nothing is selected for conversion among modules of types {types}. select(name, "
-            "module) must be true for a linear, convolutional, embedding or bilinear layer."
-        )
-    return chosen
-
-
-def _is_selected(name: str, module: nn.Module, select: Select | None) -> bool:
-    supported = layout_of(module) is not None
-    wanted = is_plain(module) if select is None else select(name, module)
-    if not wanted or (not supported and not list(module.parameters(recurse=False))):
-        return False
-
-    if not supported:
-        raise ValueError(
-            f"select names '{name}', a {type(module).__name__}, whose parameters cannot be "
-            "sampled. Linear, convolutional, embedding and bilinear layers can; a selector of "
-            "pyro_sparse.nn takes no others as `selector & layers`."
-        )
-    check_initialised(name, module)
-    return True
-
-
-def _dim(gate_dim: GateDim, name: str, module: nn.Module) -> str | None:
-    if isinstance(gate_dim, str):
-        dim: str | None = gate_dim
-    else:
-        dim = gate_dim.get(name) if isinstance(gate_dim, Mapping) else gate_dim(name, module)
-
-    if dim not in ("in", "out", "weight", "layer", None):
-        raise ValueError(
-            f"gate_dim is 'in', 'out', 'weight' or 'layer', got {dim!r} for '{name}'."
-        )
-    return dim
-
-
-def _check_sites(net: nn.Module, sites: Mapping[str, str]) -> None:
-    modules = dict(net.named_modules())
-    for name in sites:
-        if not (isinstance(module := modules.get(name), _BatchNorm) or is_plain(module)):
-            found = "no module" if module is None else f"a {type(module).__name__}"
-            raise ValueError(
-                f"gate_dim names layers and batch norms by their path, and '{name}' is {found}. "
-                "Leave it out, or make the sites anew with gate_sites."
-            )
-
-
-def _norm_dim(name: str, dim: str) -> str:
-    if dim not in ("out", "layer"):
-        raise ValueError(f"A batch norm carries 'out' or 'layer' gates, got {dim!r} for '{name}'.")
-    return dim
 
 
 def _check_arguments(net: nn.Module, weight: Law, bias: Law, gate: Law) -> None:

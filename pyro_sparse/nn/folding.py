@@ -18,8 +18,8 @@ def fold_gate(
         layer: The layer, or a batch norm.
         name: "weight" or "bias".
         value: The parameter.
-        gate: The gate's values, one for each unit, or one for all; None for no gate.
-        gate_dim: "in", "out", "weight" or "layer"; None for no gate.
+        gate: The gate's values, one for each unit, for each head, or for all; None for no gate.
+        gate_dim: "in", "head", "out", "weight" or "layer"; None for no gate.
     """
 
     if gate is None or (name == "bias" and gate_dim not in ("out", "layer")):
@@ -29,8 +29,10 @@ def fold_gate(
     if layout is None or name == "bias" or gate_dim in ("weight", "layer"):
         return value.detach() * gate
 
-    dim = layout.in_dim if gate_dim == "in" else layout.out_dim
+    dim = layout.out_dim if gate_dim == "out" else layout.in_dim
     assert dim is not None
+    if gate_dim == "head":
+        gate = gate.repeat_interleave(value.shape[dim] // len(gate))
     return value.detach() * _spread(layout, value, gate, dim)
 
 

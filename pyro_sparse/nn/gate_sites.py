@@ -16,14 +16,16 @@ from pyro_sparse.graph.populations import Population, populations, readers_of_in
 from pyro_sparse.graph.trace import Trace, trace
 from pyro_sparse.nn.folding import fold_gate, make_affine
 from pyro_sparse.nn.layout import check_initialised, is_plain, layout_of
+from pyro_sparse.nn.torch_attention import heads_of, projections_of, with_attention
 
 Site = tuple[str, str]
 
 
 class GateSites(dict[str, str]):
-    r"""Where gates are, by module path: "in" or "out". A dictionary that prints as a table.
+    r"""Where gates are, by module path: "in", "out" or "head". It prints as a table.
 
-    It is what `bayesianize` takes as `gate_dim`; entries may be removed, changed and added first.
+    A dictionary, which is what `bayesianize` takes as `gate_dim`; entries may be removed, changed
+    and added first.
 
     Args:
         sites: The proposal.
@@ -59,7 +61,8 @@ class GateSites(dict[str, str]):
 def gate_sites(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> GateSites:
     r"""Proposes where each unit is gated once, so that closed units can be removed exactly.
 
-    A unit is gated behind the batch norm that it goes through, if it goes through one; else a
+    Heads of attention are gated where their output projection reads them ("head"). A unit is gated
+    behind the batch norm that it goes through, if it goes through one; else a
     channel is gated where it leaves its convolution, a feature where it enters the next linear
     layer, and the features of the network's input where they enter the first. Every proposal is
     tried: a gate is closed, and `pyro_sparse.prune.compact`'s analysis must find that its unit
@@ -77,7 +80,7 @@ def gate_sites(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> GateS
         example_input: A batch, or a tuple of the arguments of `net`; one or two examples suffice.
 
     Returns:
-        A dictionary from module path to "in" or "out", which goes into `bayesianize` as
+        A dictionary from module path to "in", "out" or "head", which goes into `bayesianize` as
         `gate_dim` and prints as a table.
 
     Raises:
@@ -101,6 +104,7 @@ def gate_sites(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> GateS
 
     for name, module in net.named_modules():
         check_initialised(name, module)
+    net = with_attention(copy.deepcopy(net))
     traced = _generic(net, example_input)
     rules, facts = forward_facts(traced)
     found = {p.node: p for p in populations(rules, facts)}
@@ -146,6 +150,10 @@ def _generic(net: nn.Module, example_input: Any) -> Trace:
 
 def _places(population: Population, net: nn.Module) -> list[Site]:
     """Where these units may be gated, best first."""
+    if population.width > 1:
+        # Heads go as a whole; where nobody reads them unmixed, those of the values are read.
+        return [(population.reader, "head")] if population.reader in heads_of(net) else []
+
     layout = layout_of(net.get_submodule(population.maker))
     leaving = [(population.maker, "out")]
     entering = [(population.reader, "in")] if population.reader else []
@@ -204,22 +212,25 @@ def _still_needed(
             population = found[node]
             closed[node] = turn[population.kin] % population.size
             turn[population.kin] += 1
-            _close(traced.root, net.get_submodule(path), path, dim, closed[node])
+            _close(traced.root, net, path, dim, closed[node])
 
         _, facts = living(traced)
         for name, parameter in traced.root.named_parameters():
             parameter.copy_(values[name])
 
-    return {n: facts.reason(n, unit) for n, unit in closed.items() if facts.present(n)[unit]}
+    first = {n: unit * found[n].width for n, unit in closed.items()}
+    return {n: facts.reason(n, unit) for n, unit in first.items() if facts.present(n)[unit]}
 
 
-def _close(root: nn.Module, layer: nn.Module, path: str, dim: str, unit: int) -> None:
+def _close(root: nn.Module, net: nn.Module, path: str, dim: str, unit: int) -> None:
+    layer = net.get_submodule(path)
+    size = heads_of(net)[path] if dim == "head" else _width(layer, dim)
     for name in ("weight", "bias"):
         parameter = dict(root.get_submodule(path).named_parameters()).get(name)
         if parameter is None:
             continue
 
-        gate = torch.ones(_width(layer, dim), dtype=parameter.dtype, device=parameter.device)
+        gate = torch.ones(size, dtype=parameter.dtype, device=parameter.device)
         gate[unit] = 0
         parameter.copy_(fold_gate(layer, name, parameter, gate, dim))
 
@@ -247,7 +258,8 @@ def _table(
     needed: dict[fx.Node, str],
     inputs: list[str],
 ) -> GateSites:
-    taken = {path for path, _ in chosen.values()}
+    # What attention projects is a residual stream, which its other readers keep.
+    taken = {path for path, _ in chosen.values()} | projections_of(net)
     units: dict[Site, tuple[int, str]] = {
         (path, "in"): (_width(net.get_submodule(path), "in"), "the input")
         for path in inputs

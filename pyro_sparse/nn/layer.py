@@ -44,7 +44,7 @@ class BayesianLayer(Converted):
         path: The layer's path in the network.
         priors: The priors it owns, by the name of the parameter they replace, or "gate".
         sources: The priors its values come from; another layer's where parameters are tied.
-        gate_dim: "in", "out", "weight" or "layer"; None without a gate.
+        gate_dim: "in", "head", "out", "weight" or "layer"; None without a gate.
     """
 
     path: str
@@ -61,9 +61,9 @@ class BayesianLayer(Converted):
         return value * self.gate if gated else value
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        if self.gate_dim == "in":
+        if self.gate_dim in ("in", "head"):
             input, *others = args or (kwargs.pop("input"),)
-            args = (input * self._gate_beside(input), *others)
+            args = (self._gated(input), *others)
 
         output = super().forward(*args, **kwargs)
         gated = self.gate_dim in ("out", "layer")
@@ -79,6 +79,14 @@ class BayesianLayer(Converted):
             for name in sampled:
                 del vars(self)[name]
         return f"{text}, gate_dim={self.gate_dim!r}" if self.gate_dim else text
+
+    def _gated(self, input: Tensor) -> Tensor:
+        if self.gate_dim == "in":
+            return input * self._gate_beside(input)
+
+        gate = self.gate
+        heads = input.unflatten(-1, (len(gate), -1)) * gate.unsqueeze(-1)
+        return heads.flatten(-2)
 
     def _gate_beside(self, activation: Tensor) -> Tensor:
         layout = layout_of(self)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from pyro_sparse.nn.layout import is_plain
+from pyro_sparse.nn.torch_attention import PROJECTIONS, is_convertible
 
 Select = Callable[[str, nn.Module], bool]
 
@@ -110,7 +111,7 @@ def all_but(net: nn.Module, *, first: int = 0, last: int = 0) -> Selector:
         ['0']
     """
 
-    names = [name for name, module in net.named_modules() if layers(name, module)]
+    names = [name for module in net.named_modules() for name in _layers_in(*module)]
     chosen = set(names[first : len(names) - last])
     if not chosen or min(first, last) < 0:
         raise ValueError(
@@ -119,3 +120,10 @@ def all_but(net: nn.Module, *, first: int = 0, last: int = 0) -> Selector:
         )
 
     return Selector(lambda name, module: name in chosen)
+
+
+def _layers_in(name: str, module: nn.Module) -> list[str]:
+    """A layer's own path; of attention those that its projections will have."""
+    if is_convertible(module):
+        return [f"{name}.{part}" if name else part for part in PROJECTIONS]
+    return [name] if layers(name, module) else []

@@ -2,6 +2,7 @@
 
 __all__ = ["compact"]
 
+import copy
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from pyro_sparse.graph.liveness import analyse
 from pyro_sparse.graph.trace import trace
+from pyro_sparse.nn.torch_attention import with_attention
 from pyro_sparse.prune.evaluation import evaluating
 from pyro_sparse.prune.surgery import CompactModule, operate
 
@@ -70,7 +72,7 @@ def compact(
     if not isinstance(round_to, int) or round_to < 1:
         raise ValueError(f"compact needs round_to, a positive whole number, but got {round_to!r}")
 
-    traced = trace(frozen, example_input)
+    traced = trace(with_attention(copy.deepcopy(frozen)), example_input)
     shapes = {name: list(tensor.shape) for name, tensor in traced.root.state_dict().items()}
     plan, values = analyse(traced, round_to, gather, allow_empty)
     smaller = operate(traced, plan, values, name=type(frozen).__name__)

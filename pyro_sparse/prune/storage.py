@@ -2,6 +2,7 @@
 
 __all__ = ["load", "save"]
 
+import copy
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from pyro_sparse.graph.plan import Plan
 from pyro_sparse.graph.trace import plain_copy, trace
+from pyro_sparse.nn.torch_attention import with_attention
 from pyro_sparse.prune.surgery import CompactModule, operate
 
 FORMAT = "pyro_sparse compact network"
@@ -66,6 +68,7 @@ def load(path: str | os.PathLike[str], net: nn.Module) -> CompactModule:
     header, tensors = _read(Path(path))
     tensors |= {name: tensors[other] for name, other in header["same"].items()}
 
+    net = with_attention(copy.deepcopy(net))
     _require_original(path, plain_copy(net), header["shapes"])
     like = next(p for p in net.parameters() if p.is_floating_point())
     tensors = {name: _like(tensor, like) for name, tensor in tensors.items()}

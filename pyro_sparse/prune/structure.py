@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from pyro_sparse.graph.facts import Facts
 from pyro_sparse.graph.liveness import forward_facts
 from pyro_sparse.graph.plan import orient
-from pyro_sparse.graph.rules import Affine, BatchNorm, Rule, Through
+from pyro_sparse.graph.rules import Affine, BatchNorm, Heads, Rule, Through
 from pyro_sparse.graph.trace import trace
 from pyro_sparse.nn import bayesian_layers
 from pyro_sparse.prune.count import count
@@ -97,7 +97,12 @@ class Structure:
         self.gates = {
             layer.path: (str(layer.gate_dim), layer.sources["gate"].site)
             for layer in layers
-            if layer.gate_dim in {"in", "out"}
+            if layer.gate_dim in {"in", "out", "head"}
+        }
+        self._head_dims = {
+            layer.path: int(layer.in_features) // layer.sources["gate"].shape.numel()
+            for layer in layers
+            if layer.gate_dim == "head"
         }
         self.weights = {layer.path: _sites_of_weight(layer) for layer in layers}
 
@@ -119,7 +124,8 @@ class Structure:
             leaving = _both(read[node], self._gate(chances, rule.owner, "out"))
             layer = rule.layer
             uses.append(Use(rule.owner, layer.groups, layer.transposed, entering, leaving))
-        return uses
+        heads = [Use(path, 1, False, arriving[n], read[n]) for n, path in self._heads.items()]
+        return uses + heads
 
     def _read_off(self, net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> None:
         device = next(net.parameters()).device
@@ -134,6 +140,11 @@ class Structure:
         self._origins = {n: _origins(n, r, facts, device) for n, r in self._rules.items()}
         self._products = {node for node in self._rules if traced.name(node) == "mul"}
         self._affine = {n: r for n, r in self._rules.items() if isinstance(r, Affine)}
+        self._heads = {
+            n: str(n.target)
+            for n, r in self._rules.items()
+            if isinstance(r, Heads) and n in self._units
+        }
         self._tracked = {
             node: facts.on_axis(rule.source, rule.layer.axis) is not None
             for node, rule in self._affine.items()
@@ -141,6 +152,8 @@ class Structure:
 
     def _gate(self, chances: Chances, path: str, side: str) -> Chance:
         here, site = self.gates.get(path, ("", ""))
+        if here == "head" and side == "in" and site in chances:
+            return chances[site].repeat_interleave(self._head_dims[path])
         return chances.get(site) if here == side else None
 
     def _arriving(self, chances: Chances) -> dict[fx.Node, Chance]:
@@ -151,7 +164,8 @@ class Structure:
             if node not in self._units:
                 continue
             if isinstance(rule, Through):
-                sources = [origin.pick(varies[s]) for s, origin in self._origins[node].items()]
+                origins = self._origins[node].items()
+                sources = [o.pick(varies[s]) for s, o in origins if _varies_with(rule, s)]
                 some = _all(sources) if node in self._products else _any(sources)
             else:
                 some = None
@@ -221,6 +235,11 @@ def _origins(
 
     origins = rule.origin(facts).items()
     return {s: _Origin(index, len(facts.units[s]), device) for s, index in origins}
+
+
+def _varies_with(rule: Rule, source: fx.Node) -> bool:
+    """Queries and keys say how values are averaged, which makes no constant vary."""
+    return not isinstance(rule, Heads) or source is rule.value
 
 
 def _owner(rule: Rule) -> str:

@@ -72,12 +72,12 @@ def test_layers_without_gates_and_plain_layers() -> None:
 
 
 class Attentive(nn.Module):
-    """Layers that conversion leaves alone: attention, a norm, a matrix of the network's own."""
+    """What conversion leaves alone: keys of attention's own, a norm, a matrix of the network's."""
 
     def __init__(self) -> None:
         super().__init__()
         self.embed = nn.Embedding(9, 4)
-        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.attention = nn.MultiheadAttention(4, 2, add_bias_kv=True, batch_first=True)
         self.norm = nn.LayerNorm(4)
         self.fc = nn.Linear(4, 3)
         self.matrix = nn.Parameter(torch.randn(4, 4))
@@ -105,7 +105,7 @@ def test_what_was_not_converted_is_listed() -> None:
         "(net)": "not converted",
         "total": "",
     }
-    assert table.loc["attention", "weights"] == 48 and table.loc["(net)", "weights"] == 16
+    assert table.loc["attention", "weights"] == 56 and table.loc["(net)", "weights"] == 16
     assert table["kl"].isna()["attention"]
 
 

@@ -241,12 +241,16 @@ def test_a_checkpoint_of_a_network_loads_into_a_fresh_one() -> None:
     assert priors(made[0])["2.gate"].base.penalty == 9.0
 
 
-def test_attention_keeps_the_projection_that_it_reads_itself() -> None:
+def test_attention_gets_projections_of_its_own() -> None:
     layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+    before = layer.state_dict().keys()
     new = bayesianize(layer, weight=LogUniform())
-    given, x = old(layer), torch.randn(2, 5, 8)
+    x = torch.randn(2, 5, 8)
 
-    assert list(priors(new)) == ["linear1.weight", "linear2.weight"]
+    given: dict[str, Any] = {site: prior.initial for site, prior in priors(new).items()}
+    attention = [f"self_attn.{part}.weight" for part in ("q", "k", "v", "out")]
+    assert list(given) == [*attention, "linear1.weight", "linear2.weight"]
+    assert layer.state_dict().keys() == before
     for mode in (True, False):
         new.train(mode), layer.train(mode)
         torch.testing.assert_close(condition(new, given)(x), layer(x))

@@ -10,6 +10,7 @@ from torch._ops import OpOverload
 from pyro_sparse.graph.rules.affine import Affine, Layer
 from pyro_sparse.graph.rules.bilinear import Bilinear
 from pyro_sparse.graph.rules.concat import Concat
+from pyro_sparse.graph.rules.heads import Heads, Picked
 from pyro_sparse.graph.rules.joins import Attribute, Join
 from pyro_sparse.graph.rules.norms import BatchNorm, PReLU
 from pyro_sparse.graph.rules.padding import ChannelPadding
@@ -65,6 +66,10 @@ def rule_for(node: fx.Node, trace: Trace) -> Rule:
         return Attribute(node, trace)
     if _reads_shape(node, trace):
         return Shape(node, trace)
+    if trace.name(node) == "attend":
+        return Heads(node, trace)
+    if _picks_of_attention(node, trace):
+        return Picked(node, trace)
     if node.op == "output" or not trace.is_tensor(node) or "out" in node.kwargs:
         return Opaque(node, trace)
 
@@ -116,6 +121,13 @@ def _reads_shape(node: fx.Node, trace: Trace) -> bool:
         return bool(node.args[1] == "shape")
 
     return trace.name(node) in {"size", "sym_size"} and node.op != "call_module"
+
+
+def _picks_of_attention(node: fx.Node, trace: Trace) -> bool:
+    source = node.args[0] if trace.name(node) == "getitem" else None
+    return (
+        isinstance(source, fx.Node) and trace.name(source) == "attend" and node.args[1] in (0, 1)
+    )
 
 
 def _pads_channels(node: fx.Node, trace: Trace) -> bool:
