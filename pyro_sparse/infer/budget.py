@@ -358,6 +358,8 @@ def _limit(weights: float | None, macs: float | None, sparsity: float | None) ->
         )
 
     ((name, value),) = named.items()
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} is a share, such as 0.05, or a number of them, got {value!r}.")
     if name == "sparsity" and not 0 <= value < 1:
         raise ValueError(f"sparsity is a share of at least 0 and below 1, got {value!r}.")
     if not 0 < value < math.inf and name != "sparsity":

@@ -2,8 +2,10 @@ r"""Checkpoints: files that are whole or not there, and that run no code when th
 
 __all__ = ["CheckpointWarning", "read_checkpoint", "write_checkpoint"]
 
+import errno
 import os
 import pickle
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,9 @@ def write_checkpoint(path: Path | str, state: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(error.errno, f"{error.strerror or error}", str(path)) from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -63,7 +68,12 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         if damaged is not None:
             raise ValueError(f"{damaged} has another checksum")
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (ValueError, RuntimeError, zipfile.BadZipFile, EOFError, pickle.UnpicklingError) as e:
+    except pickle.UnpicklingError as e:
+        raise ValueError(
+            f"{path} is no checkpoint: it holds more than tensors, numbers and text, such as a "
+            "pickled module, and is not read. Give a file that fit wrote."
+        ) from e
+    except (ValueError, RuntimeError, zipfile.BadZipFile, EOFError) as e:
         reason = str(e).strip().split("\n")[0]
         raise ValueError(
             f"{path} is damaged or no checkpoint: {reason}. Delete it to start afresh, or "
@@ -83,5 +93,8 @@ def _save(state: dict[str, Any], file: Any) -> None:
     try:
         torch.save(state, file)
     except RuntimeError as error:
-        # Torch reports a full disk in its own words.
-        raise OSError(str(error).strip().split("\n")[0]) from error
+        # Torch does not tell why it could not write, which is a full disk as a rule.
+        free = shutil.disk_usage(Path(file.name).parent).free
+        raise OSError(
+            errno.ENOSPC, f"Torch could not write it; {free:,} bytes are free"
+        ) from error

@@ -3,6 +3,7 @@ r"""Whether a training still has numbers in it, and if not, where they went."""
 __all__ = ["DivergedError", "finite_numbers", "require_finite"]
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -51,20 +52,37 @@ def finite_numbers(training: Training, batch: Any, saved: Any = None) -> Iterato
     except ValueError as error:
         spoiled = _named("the parameters", _not_finite(training))
         tensors = [leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor)]
-        spoiled += [] if all(map(_finite, tensors)) else ["the data of this batch"]
-        if not spoiled:
-            raise
-        raise _diverged(training, spoiled, saved) from error
+        if not all(map(_finite, tensors)):
+            raise _diverged(training, [*spoiled, "the data of this batch"], saved) from error
+        if spoiled or _NUMBERS.search(str(error)):
+            raise _diverged(training, spoiled or [_largest(training)], saved) from error
+        raise
+
+
+# What torch says of a law whose parameters are no numbers.
+_NUMBERS = re.compile(r"invalid values:.*\b(nan|inf)\b", re.DOTALL)
+_REMEDY = (
+    "Lower the learning rates, clip the gradient (clip=1.0), warm up more slowly, and look for "
+    "data that is not finite."
+)
+_CLEAN = "Find the examples that hold nan or inf, and leave them out or fill them in."
 
 
 def _diverged(training: Training, culprits: list[str], saved: Any) -> DivergedError:
     found = f"not finite are {' and '.join(culprits)}" if culprits else "its terms are finite"
     kept = f"The last checkpoint, {saved}, is from before. " if saved else ""
+    remedy = _CLEAN if culprits == ["the data of this batch"] else _REMEDY
     return DivergedError(
         f"The loss is not a finite number at step {training.step + 1}, in epoch "
-        f"{training.epoch + 1}: {found}. {kept}Lower the learning rates, clip the gradient "
-        "(clip=1.0), warm up more slowly, and look for data that is not finite."
+        f"{training.epoch + 1}: {found}. {kept}{remedy}"
     )
+
+
+def _largest(training: Training) -> str:
+    """Finite parameters can be so large that what they give is not."""
+    sizes = {name: p.detach().abs().max().item() for name, p in training.parameters.items()}
+    name = max(sizes, key=lambda name: sizes[name])
+    return f"what comes of the parameters, of which {name} is as large as {sizes[name]:.3g}"
 
 
 def _culprits(training: Training) -> list[str]:

@@ -40,10 +40,14 @@ class Saver:
 
         Raises:
             FileExistsError: A checkpoint would be overwritten that nobody asked to continue.
-            FileNotFoundError: The named checkpoint does not exist.
+            FileNotFoundError: The named checkpoint does not exist, or there is no folder to write
+                one to.
+            IsADirectoryError: The checkpoint is a folder.
             ValueError: It is damaged, or belongs to another training.
         """
 
+        if self.path is not None and training.ranks.first:
+            _require_place(self.path)
         exists = self.path is not None and self.path.exists()
         if source is True:
             source = self.path if exists and self.path is not None else False
@@ -107,3 +111,15 @@ class Saver:
             write_checkpoint(self.path, state)
         self.written = self.path
         self._last = monotonic()
+
+
+def _require_place(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"A checkpoint is a file, and {path} is a folder. Give a file in it."
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"The checkpoint {path} has no folder to be in. Make it: "
+            "path.parent.mkdir(parents=True)."
+        )

@@ -98,7 +98,8 @@ def missing_sites(names: list[str]) -> ValueError:
 
     return ValueError(
         f"The guide does not sample {names}, which the model does. "
-        "Every latent site of the model needs a pyro.sample statement in the guide."
+        "Every latent site of the model needs a pyro.sample statement in the guide; a site that "
+        "is data is given to the model, as the second of (x, y) for example."
     )
 
 

@@ -275,8 +275,8 @@ class Training:
         }
         tensors |= {f"stored.{name}": list(p.shape) for name, p in self.stored.items()}
         return {
-            "tensors": tensors,
             "parts": {name: type(part).__name__ for name, part in self._parts().items()},
+            "tensors": tensors,
             "data": {
                 "examples": self.batches.examples,
                 "batches": len(self.batches),

@@ -203,6 +203,11 @@ def test_bad_budgets(given: dict[str, Any], message: str) -> None:
         Budget(**given)
 
 
+def test_a_budget_is_a_number() -> None:
+    with pytest.raises(TypeError, match=r"such as 0\.05, or a number of them, got '5%'"):
+        Budget(weights="5%")  # type: ignore[arg-type]
+
+
 def test_an_unreachable_budget_says_what_can_be_reached() -> None:
     with pytest.raises(ValueError, match=r"the network has 5 of 620 weights, 0\.81%"):
         train(*program(), Budget(weights=0.005))

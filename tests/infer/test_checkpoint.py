@@ -36,7 +36,7 @@ def test_a_write_that_fails_leaves_the_old_one(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*state\.pt'"):
         write_checkpoint(path, {"step": 2})
 
     assert read_checkpoint(path)["step"] == 1
@@ -49,7 +49,7 @@ def test_torch_s_own_words_for_a_full_disk(
 ) -> None:
     (tmp_path / ".state.pt.part").symlink_to("/dev/full")
 
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match=r"(bytes are free there|No space left).*'.*state\.pt'"):
         write_checkpoint(tmp_path / "state.pt", STATE)
 
 
@@ -101,7 +101,7 @@ class Code:
 def test_no_code_is_run(tmp_path: Path) -> None:
     torch.save({"format": 1, "code": Code()}, tmp_path / "state.pt")
 
-    with pytest.raises(ValueError, match="damaged or no checkpoint"):
+    with pytest.raises(ValueError, match="more than tensors, numbers and text"):
         read_checkpoint(tmp_path / "state.pt")
 
 

@@ -1,5 +1,7 @@
 """What is said of losses that are no numbers."""
 
+import re
+
 import pytest
 import torch
 
@@ -51,3 +53,21 @@ def test_data_that_is_no_number_is_found() -> None:
     with pytest.raises(DivergedError, match="the data of this batch"):
         with finite_numbers(training, batch):
             raise ValueError("Expected parameter logits")
+
+
+def test_data_alone_has_a_remedy_of_its_own() -> None:
+    training = train(*program(), epochs=1)
+
+    with pytest.raises(DivergedError, match="Find the examples") as caught:
+        with finite_numbers(training, torch.tensor(torch.nan)):
+            raise ValueError("Expected parameter logits")
+    assert "learning rates" not in str(caught.value)
+
+
+def test_parameters_that_are_too_large_are_named() -> None:
+    """They are numbers, and what the network makes of them is not."""
+    model, guide = program()
+    with pytest.raises(DivergedError) as caught:
+        train(model, guide, lr=1e25, optimizer=torch.optim.SGD, em=False)
+
+    assert re.search(r"of which (model|guide)\.\S+ is as large as \S+e\+", str(caught.value))

@@ -136,6 +136,13 @@ def test_a_full_disk_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert training.epoch == 2 and path.exists()
 
 
+def test_a_place_that_cannot_hold_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match="Give a file in it"):
+        train(*program(), checkpoint=tmp_path)
+    with pytest.raises(FileNotFoundError, match="has no folder to be in"):
+        train(*program(), checkpoint=tmp_path / "no" / "such.pt")
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "training.pt"
     train(*program(), epochs=1, checkpoint=path)
