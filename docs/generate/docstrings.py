@@ -1,0 +1,115 @@
+"""Docstrings as Markdown: formulas, examples, references, and links between public names."""
+
+__all__ = ["Docstrings", "first_sentence", "formulas", "prose", "public_names"]
+
+import functools
+import importlib
+import inspect
+import re
+from collections.abc import Set
+from typing import Any
+
+import griffe
+
+from pyro_sparse.citations import Reference, references
+
+PACKAGES = (
+    "distributions",
+    "kl",
+    "local",
+    "nn",
+    "guides",
+    "prune",
+    "infer",
+    "infer.schedules",
+    "inspect",
+    "inspect.plots",
+    "testing",
+    "graph",
+    "special",
+)
+
+BLOCK = re.compile(r"^(?P<indent> *)\.\. math::\n(?P<body>(?:(?P=indent) +\S.*\n|\s*\n)+)", re.M)
+INLINE = re.compile(r":math:`([^`]+)`")
+CODE = re.compile(r"^(?P<indent> *)\.\. code-block:: (?P<language>\w+)\n", re.M)
+LITERAL = re.compile(r"(?<!:)::\n\n")
+SECTION = re.compile(r"^References:\n(?:[ \t]+\S.*\n?|\n)+", re.M)
+# Names that docstrings use of attributes of laws rather than of functions.
+ATTRIBUTES = {"prob_active", "snr"}
+QUOTED = re.compile(r"(?<![`\[])`([A-Za-z_][\w.]*)`(?!`)")
+
+
+@functools.cache
+def public_names() -> dict[str, str]:
+    """Public names, plain and with their package, and the paths under which they are listed."""
+    found = {"Local": "pyro_sparse.Local", "citations": "pyro_sparse.citations"}
+    for package in PACKAGES:
+        module = importlib.import_module(f"pyro_sparse.{package}")
+        for name in module.__all__:
+            if callable(getattr(module, name)):
+                found.setdefault(name, f"pyro_sparse.{package}.{name}")
+                found.setdefault(f"{package}.{name}", found[name])
+    return found
+
+
+def prose(doc: str, own: Set[str] = frozenset()) -> str:
+    """A docstring with its formulas, code blocks and references in Markdown.
+
+    Args:
+        doc: The docstring, without indentation.
+        own: Names that mean something else here, such as those of arguments.
+    """
+    listed = "\n".join(f"    - {link(ref)}" for ref in references(doc))
+    doc = SECTION.sub(lambda found: f"References:\n{listed}\n\n", doc + "\n")
+    doc = BLOCK.sub(_displayed, doc)
+    doc = INLINE.sub(lambda found: rf"\({found[1]}\)", doc)
+    doc = CODE.sub("", doc)
+    doc = LITERAL.sub(":\n\n", doc)
+    doc = re.sub(r"^Example:$", "Examples:", doc, flags=re.M)
+    return QUOTED.sub(lambda found: _linked(found[1], own), doc)
+
+
+def link(reference: Reference) -> str:
+    """One reference as a line with its link."""
+    authors = ", ".join(reference.authors).replace(", others", " et al.")
+    beside = ", ".join(text for text in (authors, reference.year, reference.note) if text)
+    return f"[{reference.title}]({reference.url})" + (f" ({beside})" if beside else "")
+
+
+def formulas(thing: Any) -> list[str]:
+    """The displayed formulas of a docstring, in Markdown."""
+    found = BLOCK.finditer((inspect.getdoc(thing) or "") + "\n")
+    return [_displayed(match).strip() for match in found]
+
+
+def first_sentence(thing: Any) -> str:
+    """What a docstring says first, with links and formulas."""
+    paragraph = (inspect.getdoc(thing) or "").split("\n\n")[0].split(".. math::")[0]
+    return prose(paragraph, {getattr(thing, "__name__", "")}).strip().replace("\n", " ")
+
+
+class Docstrings(griffe.Extension):
+    """Lets mkdocstrings read our docstrings."""
+
+    def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
+        """Rewrites the docstring of a class, a function or a module."""
+        if obj.docstring is None or not obj.path.startswith("pyro_sparse"):
+            return
+
+        init = obj.members.get("__init__") if isinstance(obj, griffe.Class) else obj
+        parameters = init.parameters if isinstance(init, griffe.Function) else ()
+        own = {parameter.name for parameter in parameters} | {obj.name}
+        obj.docstring.value = prose(obj.docstring.value, own)
+
+
+def _displayed(found: re.Match[str]) -> str:
+    body = inspect.cleandoc(found["body"])
+    if "&" in body or r"\\" in body:
+        body = rf"\begin{{aligned}}{body}\end{{aligned}}"
+    lines = ["", r"\[", *body.splitlines(), r"\]", ""]
+    return "\n".join(found["indent"] + line if line else line for line in lines) + "\n"
+
+
+def _linked(name: str, own: Set[str]) -> str:
+    path = public_names().get(name.removeprefix("pyro_sparse."))
+    return f"`{name}`" if path is None or name in own | ATTRIBUTES else f"[`{name}`][{path}]"

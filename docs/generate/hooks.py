@@ -1,0 +1,20 @@
+"""What mkdocs runs on each page: formulas become MathML, which browsers draw by themselves."""
+
+import html
+import re
+from typing import Any
+
+from latex2mathml.converter import convert
+
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+
+
+def on_page_content(content: str, **kwargs: Any) -> str:
+    """Draws the formulas of a page."""
+    return FORMULA.sub(_drawn, content)
+
+
+def _drawn(found: re.Match[str]) -> str:
+    display = "block" if found[2] == "[" else "inline"
+    math = convert(html.unescape(found[3]).strip(), display=display)
+    return f'<div class="formula">{math}</div>' if display == "block" else math

@@ -1,0 +1,111 @@
+"""The pages of the laws: definition, picture, when and when not, divergences, results."""
+
+__all__ = ["LAWS", "LawPage", "write_laws"]
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch.distributions import kl
+
+from docs.generate.docstrings import SECTION, first_sentence, prose
+from docs.generate.markdown import bibtex, table
+from docs.generate.results import rows_of
+from pyro_sparse import distributions
+
+
+@dataclass(frozen=True)
+class LawPage:
+    """What is known of a page beside its texts.
+
+    Attributes:
+        law: Name of the law.
+        methods: The methods of `examples.mnist` that rest on it.
+    """
+
+    law: str
+    methods: tuple[str, ...] = ()
+
+
+GATED = ("l0", "l0_sep", "budget")
+MIXED = ("mdr_exp", "mdr_uniform", "mdr_power", "budget_mdr")
+
+LAWS = {
+    "hard_concrete": LawPage("HardConcrete", (*GATED, "spike_slab")),
+    "hard_normal": LawPage("HardNormal", ("stg",)),
+    "rectified": LawPage("Rectified", (*GATED, "stg")),
+    "mixture_gate": LawPage("MixtureGate", MIXED),
+    "truncated_exponential": LawPage("TruncatedExponential", ("mdr_exp",)),
+    "uniform_exponential": LawPage("UniformExponential", ("mdr_uniform",)),
+    "power_function": LawPage("PowerFunction", ("mdr_power", "budget_mdr")),
+    "mirrored": LawPage("Mirrored", MIXED),
+    "l0": LawPage("L0", (*GATED, *MIXED, "stg")),
+    "l2": LawPage("L2", ("dense", *GATED, "stg")),
+    "log_uniform": LawPage("LogUniform", ("vd", "vd_heavy", "gnj")),
+    "empirical_normal": LawPage("EmpiricalNormal", ("ebvd", "vib")),
+    "group_gaussian_mixture": LawPage("GroupGaussianMixture", ("mixture_em",)),
+    "truncated_log_normal": LawPage("TruncatedLogNormal", ("sbp",)),
+    "truncated_log_uniform": LawPage("TruncatedLogUniform", ("sbp",)),
+}
+
+
+def write_laws(texts: Path, folder: Path) -> None:
+    """Writes a page for each law, and their index.
+
+    Args:
+        texts: The folder with what is written by hand, a file a law.
+        folder: Where the pages go.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for slug, page in LAWS.items():
+        text = (texts / f"{slug}.md").read_text()
+        (folder / f"{slug}.md").write_text("\n\n".join(_page(slug, page, text)) + "\n")
+
+    rows = [
+        [f"[`{page.law}`]({slug}.md)", first_sentence(getattr(distributions, page.law))]
+        for slug, page in LAWS.items()
+    ]
+    head = (texts / "index.md").read_text()
+    (folder / "index.md").write_text(head + "\n" + table(["law", ""], rows) + "\n")
+
+
+def _page(slug: str, page: LawPage, text: str) -> Iterator[str]:
+    law = getattr(distributions, page.law)
+    caption, _, text = text.partition("\n\n")
+
+    yield f"# {page.law}"
+    yield _definition(law)
+    yield f"![{caption}](../pictures/laws/{slug}.svg)"
+    yield caption
+    yield text.strip()
+    yield "## Divergences"
+    yield _divergences(law)
+    yield from rows_of(page.methods)
+    yield "## Reference and citation"
+    yield f"Arguments and shapes: [`{page.law}`][pyro_sparse.distributions.{page.law}]."
+    yield bibtex(law)
+
+
+def _definition(law: type) -> str:
+    """The docstring up to its references."""
+    doc = SECTION.split(inspect.getdoc(law) or "")[0].split("\nArgs:")[0]
+    return prose(doc, {law.__name__}).strip()
+
+
+def _divergences(law: type) -> str:
+    """The pairs of laws with a rule of ours that this law is in, or is of the kind of."""
+    pairs = [
+        (q, p)
+        for (q, p), rule in sorted(kl._KL_REGISTRY.items(), key=str)
+        if rule.__module__.startswith("pyro_sparse.kl")
+        and (issubclass(law, q) or issubclass(law, p))
+    ]
+    if not pairs:
+        return "None of its own: it is a part of other laws."
+
+    lines = [
+        f"- [`{q.__name__}` from `{p.__name__}`](../reference/kl.md#{q.__name__}-{p.__name__})"
+        for q, p in pairs
+    ]
+    return "\n".join(lines)

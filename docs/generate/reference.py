@@ -1,0 +1,77 @@
+"""The API reference: one page a package, straight from the docstrings."""
+
+__all__ = ["write_reference"]
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from torch.distributions import kl
+
+from docs.generate.docstrings import first_sentence, prose, public_names
+from docs.generate.markdown import table
+
+PAGES = {
+    "pyro_sparse": ["pyro_sparse"],
+    "distributions": ["pyro_sparse.distributions"],
+    "kl": ["pyro_sparse.kl"],
+    "local": ["pyro_sparse.local"],
+    "nn": ["pyro_sparse.nn"],
+    "guides": ["pyro_sparse.guides"],
+    "prune": ["pyro_sparse.prune"],
+    "infer": ["pyro_sparse.infer", "pyro_sparse.infer.schedules"],
+    "inspect": ["pyro_sparse.inspect", "pyro_sparse.inspect.plots"],
+    "testing": ["pyro_sparse.testing"],
+    "graph": ["pyro_sparse.graph"],
+    "special": ["pyro_sparse.special"],
+}
+
+
+def write_reference(folder: Path) -> None:
+    """Writes the pages of the reference.
+
+    Args:
+        folder: Where they go.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for page, names in PAGES.items():
+        modules = [importlib.import_module(name) for name in names]
+        parts = [part for module in modules for part in _package(module)]
+        rules = ["## Rules", *_rules()] if page == "kl" else []
+        (folder / f"{page}.md").write_text("\n\n".join([*parts, *rules]) + "\n")
+
+    rows = [
+        [f"[`{names[0]}`]({page}.md)", first_sentence(importlib.import_module(names[0]))]
+        for page, names in PAGES.items()
+    ]
+    text = ["# Reference", "Everything public, package by package.", table(["package", ""], rows)]
+    (folder / "index.md").write_text("\n\n".join(text) + "\n")
+
+
+def _package(module: ModuleType) -> Iterator[str]:
+    level = "#" if module.__name__.count(".") < 2 else "##"
+    yield f"{level} {module.__name__}"
+    yield prose(inspect.getdoc(module) or "").strip()
+
+    listed = {name: getattr(module, name) for name in module.__all__}
+    shown = {name: thing for name, thing in listed.items() if callable(thing)}
+    if shown:
+        yield table(["name", ""], [[_name(n), first_sentence(t)] for n, t in shown.items()])
+
+    for name in shown:
+        if public_names().get(name) == (path := f"{module.__name__}.{name}"):
+            yield f"::: {path}"
+
+
+def _name(name: str) -> str:
+    return f"[`{name}`][{public_names()[name]}]"
+
+
+def _rules() -> Iterator[str]:
+    """The divergences that the package registers, by their laws."""
+    for (q, p), rule in sorted(kl._KL_REGISTRY.items(), key=str):
+        if rule.__module__.startswith("pyro_sparse."):
+            yield f"### {q.__name__}, {p.__name__} {{ #{q.__name__}-{p.__name__} }}"
+            yield prose(inspect.getdoc(rule) or "").strip()
