@@ -114,6 +114,8 @@ def main() -> None:
     quick = device.type == "cuda" and not args.smoke
     way = Way(**{name: quick if value is None else value for name, value in asked.items()})
     args.out.mkdir(parents=True, exist_ok=True)
+    # training multiplies in bfloat16 where that is wanted; looks compare networks exactly
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
     images = load(args.data, args.data_root, device, SMOKE if args.smoke else args.images)
     for seed in args.seed:
         for name in args.method:

@@ -3,12 +3,15 @@
 __all__ = ["look", "result", "smaller"]
 
 import platform
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from examples.benchmarks.timing import interleaved
 from examples.convnets.data import Images
 from examples.convnets.methods import Method
 from examples.convnets.program import BATCH, Way
@@ -94,6 +97,7 @@ def result(
     """
     small = seen[1]
     whole, less = (outputs(part, images, images.x_test) for part in seen)
+    ms = _milliseconds({"dense": net.eval(), "compact": small}, images, way)
     dense = count(net, images.example)
     errors = [row["error"] for row in training.rows if "error" in row]
     return {
@@ -110,6 +114,8 @@ def result(
         "dense_weights": dense.weights,
         "dense_macs": dense.macs,
         "layers": {row.name: row.weights for row in dense.layers if row.weights},
+        "ms_of_a_batch": ms,
+        "faster": ms["dense"] / ms["compact"],
         "difference": ((whole - less).abs().max() / whole.abs().max()).item(),
         "epochs": training.epoch,
         "batch": BATCH,
@@ -139,6 +145,16 @@ def _measure(small: Any, images: Images) -> dict[str, Any]:
         "nonzero_macs": found.nonzero_macs,
         **{f"nonzeros {name}": number for name, number in left.items()},
     }
+
+
+@torch.no_grad()
+def _milliseconds(nets: Mapping[str, nn.Module], images: Images, way: Way) -> dict[str, float]:
+    """What a batch takes, the networks taking turns."""
+    layout = torch.channels_last if way.channels_last else torch.contiguous_format
+    x = images.standardised(images.x[:BATCH]).contiguous(memory_format=layout)
+    calls = {name: partial(net.to(memory_format=layout), x) for name, net in nets.items()}
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=way.autocast):
+        return interleaved(calls, rounds=7, steps=20 if x.is_cuda else 1, warm_up=2)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from torch import nn
 from examples.convnets.data import Images
 from examples.convnets.methods import METHODS
 from examples.convnets.nets import NETS
-from examples.convnets.program import build, train
+from examples.convnets.program import Way, build, train
 from models.resnet import ResNet
 from pyro_sparse.infer import TraceSparse_ELBO, Training
 
@@ -85,6 +85,24 @@ def test_a_training_that_stopped_goes_on_to_the_same_numbers(name: str, tmp_path
     resumed = run("stopped")
 
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        Way(autocast=True, channels_last=True),
+        pytest.param(Way(True, True, True), marks=pytest.mark.slow),
+    ],
+)
+def test_the_way_of_a_gpu_learns_too(way: Way, tmp_path: Path) -> None:
+    method = replace(METHODS["budget"], epochs=4)
+    files = (tmp_path / "budget", tmp_path / "dense")
+
+    training = train(method, "resnet20", small(), images(256), 0, files, way=way)
+
+    assert training.rows[-1]["nll"] < training.rows[0]["nll"]
+    weight = training.guide.get_parameter("sites.stage1.0.conv1.weight.value")  # type: ignore[attr-defined]
+    assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_dense_start_is_where_the_training_begins(tmp_path: Path) -> None:

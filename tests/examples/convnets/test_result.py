@@ -39,6 +39,7 @@ def test_a_result_is_that_of_the_compact_network(images: Images, tmp_path: Path)
     assert row["difference"] < 1e-5
     assert row["history"][-1]["error"] == row["error"]
     assert row["images"] == 256
+    assert row["faster"] > 0
     assert sum(row["layers"].values()) == row["dense_weights"]
     draw_training(row, tmp_path / "training.png")
     draw_sizes([row], tmp_path / "sizes.png")
