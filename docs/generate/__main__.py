@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from docs.generate.docstrings import linked
 from docs.generate.laws import write_laws
 from docs.generate.method_pictures import draw_methods
 from docs.generate.methods import write_methods
@@ -25,6 +26,8 @@ def main() -> None:
 
     shutil.rmtree(args.out, ignore_errors=True)
     shutil.copytree(DOCS / "pages", args.out)
+    for page in args.out.glob("*.md"):
+        page.write_text(linked(page.read_text()))
     write_reference(args.out / "reference")
     write_laws(DOCS / "laws", args.out / "laws")
     write_methods(DOCS / "methods", args.out / "methods")

@@ -1,6 +1,6 @@
 """Docstrings as Markdown: formulas, examples, references, and links between public names."""
 
-__all__ = ["Docstrings", "first_sentence", "formulas", "prose", "public_names"]
+__all__ = ["Docstrings", "first_sentence", "formulas", "linked", "prose", "public_names"]
 
 import functools
 import importlib
@@ -36,6 +36,7 @@ LITERAL = re.compile(r"(?<!:)::\n\n")
 SECTION = re.compile(r"^References:\n(?:[ \t]+\S.*\n?|\n)+", re.M)
 # Names that docstrings use of attributes of laws rather than of functions.
 ATTRIBUTES = {"prob_active", "snr"}
+FENCE = re.compile(r"(^```.*?^```$)", re.M | re.S)
 QUOTED = re.compile(r"(?<![`\[])`([A-Za-z_][\w.]*)`(?!`)")
 
 
@@ -66,7 +67,19 @@ def prose(doc: str, own: Set[str] = frozenset()) -> str:
     doc = CODE.sub("", doc)
     doc = LITERAL.sub(":\n\n", doc)
     doc = re.sub(r"^Example:$", "Examples:", doc, flags=re.M)
-    return QUOTED.sub(lambda found: _linked(found[1], own), doc)
+    return linked(doc, own)
+
+
+def linked(text: str, own: Set[str] = frozenset()) -> str:
+    """Markdown in which public names between backticks are links, but not in blocks of code.
+
+    Args:
+        text: The Markdown.
+        own: Names that mean something else here.
+    """
+    parts = FENCE.split(text)
+    parts[::2] = [QUOTED.sub(lambda found: _linked(found[1], own), part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def link(reference: Reference) -> str:
@@ -105,7 +118,7 @@ class Docstrings(griffe.Extension):
 def _displayed(found: re.Match[str]) -> str:
     body = inspect.cleandoc(found["body"])
     if "&" in body or r"\\" in body:
-        body = rf"\begin{{aligned}}{body}\end{{aligned}}"
+        body = rf"\begin{{align*}}{body}\end{{align*}}"
     lines = ["", r"\[", *body.splitlines(), r"\]", ""]
     return "\n".join(found["indent"] + line if line else line for line in lines) + "\n"
 

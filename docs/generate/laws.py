@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch.distributions import kl
+from torch.distributions import Distribution, kl
 
-from docs.generate.docstrings import SECTION, first_sentence, prose
+from docs.generate.docstrings import SECTION, first_sentence, linked, prose
 from docs.generate.markdown import bibtex, table
 from docs.generate.results import rows_of
 from pyro_sparse import distributions
@@ -77,8 +77,8 @@ def _page(slug: str, page: LawPage, text: str) -> Iterator[str]:
     yield f"# {page.law}"
     yield _definition(law)
     yield f"![{caption}](../pictures/laws/{slug}.svg)"
-    yield caption
-    yield text.strip()
+    yield linked(caption)
+    yield linked(text.strip(), {page.law})
     yield "## Divergences"
     yield _divergences(law)
     yield from rows_of(page.methods)
@@ -99,7 +99,7 @@ def _divergences(law: type) -> str:
         (q, p)
         for (q, p), rule in sorted(kl._KL_REGISTRY.items(), key=str)
         if rule.__module__.startswith("pyro_sparse.kl")
-        and (issubclass(law, q) or issubclass(law, p))
+        and (issubclass(law, p) or (issubclass(law, q) and q is not Distribution))
     ]
     if not pairs:
         return "None of its own: it is a part of other laws."

@@ -10,7 +10,7 @@ from typing import Any
 from pyro.distributions import Bernoulli, Delta, HalfCauchy, LogNormal, Normal
 from torch.distributions.kl import _dispatch_kl
 
-from docs.generate.docstrings import formulas
+from docs.generate.docstrings import formulas, linked
 from docs.generate.markdown import bibtex, table
 from docs.generate.results import rows_of, settings_of
 from examples.lenet.laws import GroupLasso
@@ -102,7 +102,7 @@ def _split(text: str) -> tuple[str, str, str]:
 
 def _page(slug: str, page: MethodPage, title: str, lead: str, text: str) -> Iterator[str]:
     yield f"# {title}"
-    yield lead
+    yield linked(lead)
     yield f"![Error and weights of {title} beside all others](../pictures/methods/{slug}.svg)"
     yield (
         "Left, the divergence of the posterior from the prior; right, this method's networks "
@@ -110,7 +110,7 @@ def _page(slug: str, page: MethodPage, title: str, lead: str, text: str) -> Iter
     )
     yield "## Formula"
     yield from formulas(page.formula or page.rule)
-    yield text
+    yield linked(text)
     yield from rows_of(page.results)
     yield "### Settings"
     yield from map(settings_of, page.results)
