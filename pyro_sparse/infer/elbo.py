@@ -54,7 +54,7 @@ class TraceSparse_ELBO(ELBO):
         num_particles: Number of draws the bound is averaged over.
         compile: True runs guide, model, divergences and gradients as one compiled graph; "auto"
             does so where it can, and else runs eagerly with one warning. The first evaluation
-            of its kind is always eager.
+            of its kind is always eager. On a CPU both draw the same numbers from a seed.
         gradients: How a compiled bound is differentiated: "joint" in the graph itself, which is
             fastest on small networks; "loss" by autograd, which compiles faster on large ones;
             "auto" takes "joint" up to five million trained numbers.

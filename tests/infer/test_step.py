@@ -88,7 +88,7 @@ def test_a_captured_step_is_the_loop_by_hand(make: Callable[..., Any], captured:
 
 @needs_compiler
 @pytest.mark.slow
-def test_a_compiled_step_is_the_loop_by_hand(same_noise: None) -> None:
+def test_a_compiled_step_is_the_loop_by_hand() -> None:
     make = OPTIMIZERS["Adam"]
     agree(train(make, compile=True), by_hand(make))
 
