@@ -93,7 +93,7 @@ def train(
     if method.pretrain:
         net = _pretrained(method, kind, net, images, seed, files[1], way)
     if way.channels_last:
-        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = net.to(memory_format=torch.channels_last)
 
     model, guide = build(method, kind, net, images)
     loader = batches(images, BATCH, way.channels_last)
