@@ -27,17 +27,17 @@ by hand but the published ones, whose sources stand at the end.
 
 Error: of the compact network after the last epoch, in percent of the 10,000 test images; with
 several seeds the median. Best: the smallest of any epoch, which is chosen on the test images
-themselves, as published errors often are. Architecture: inputs of each dense layer and maps of
-each convolution that are left (of the seed with the median error). Weights: those that are not 0,
-without biases; x: dense weights over them. MACs: multiply-adds of the compact network.
+themselves, as published errors often are. Train: error on the training images. Architecture:
+inputs of each dense layer and maps of each convolution that are left (of the seed with the median
+error). Weights: those that are not 0, without biases; x: dense weights over them. MACs:
+multiply-adds of the compact network.
 
 The papers train for 200 epochs; the rows here for as many as the table says, and settings were
 tried for a few epochs at most. Mixture gates can be compared with the other gates here only: the
-tables of their paper (Huang, Chen, Wu, 2020) were not available. Its exponential gates let a tenth
-through in training where they are closed, and nothing at test time, which may be why their error
-rises as they close. BC-GNJ, BC-GHS, STG and the group lasso were stopped long before their sizes
-settled. BC-GHS has one half-Cauchy scale a unit and a fixed global scale, where the paper learns
-it.
+tables of their paper (Huang, Chen, Wu, 2020) were not available. Its exponential gates let a
+little through in training where they are closed, and nothing at test time. BC-GNJ, BC-GHS, STG
+and the group lasso were stopped long before their sizes settled. BC-GHS has one half-Cauchy scale
+a unit and a fixed global scale, where the paper learns it.
 """
 
 Row = dict[str, Any]
@@ -56,7 +56,7 @@ def merge(rows: list[Row]) -> Row:
     """One row of several seeds: medians, and the architecture of the median error."""
     middle = median_low(row["error"] for row in rows)
     chosen = next(row for row in rows if row["error"] == middle)
-    numbers = ("error", "best_error", "nonzeros", "compression", "macs", "seconds")
+    numbers = ("error", "best_error", "train_error", "nonzeros", "compression", "macs", "seconds")
     return (
         chosen
         | {name: median(row[name] for row in rows) for name in numbers}
@@ -70,12 +70,13 @@ def our_line(row: Row) -> list[str]:
         str(row["seeds"]),
         f"{row['error']:.2f}",
         f"{row['best_error']:.2f}",
+        f"{row['train_error']:.2f}",
         row["architecture"],
         f"{row['nonzeros']:,.0f}",
         f"{row['compression']:.1f}",
         f"{row['macs']:,.0f}",
         str(row["epochs"]),
-        published_text(row["net"], row["method"]),
+        published_text(row["net"], row["method"]) if row["data"] == "mnist" else "",
     ]
 
 
@@ -114,8 +115,9 @@ def mark_line(mark: Mark, rows: list[Row]) -> str:
 
 def section(net: str, data: str, methods: dict[str, list[Row]]) -> str:
     rows = [merge(methods[name]) for name in METHODS if name in methods]
-    head = ["method", "seeds", "error", "best", "architecture", "weights", "x", "MACs", "epochs"]
-    parts = [f"## {net} on {data}", markdown([*head, "published"], [our_line(r) for r in rows])]
+    head = ["method", "seeds", "error", "best", "train", "architecture", "weights", "x", "MACs"]
+    head += ["epochs", "published"]
+    parts = [f"## {net} on {data}", markdown(head, [our_line(row) for row in rows])]
     if data == "mnist":
         others = [p for p in PUBLISHED if p.net == net and p.method not in methods]
         lines = [
@@ -139,7 +141,7 @@ def section(net: str, data: str, methods: dict[str, list[Row]]) -> str:
 
 def commands(found: dict[tuple[str, str], dict[str, list[Row]]]) -> str:
     lines = [
-        f"python -m examples.mnist --net {net} --data {data} --method {name} --seed "
+        f"python -m examples.mnist --net {net} --data {of_data(data)} --method {name} --seed "
         f"{' '.join(str(row['seed']) for row in rows)} --epochs {rows[0]['epochs']}"
         f"  # at {', '.join(sorted({short(row['commit']) for row in rows}))}"
         for (net, data), methods in found.items()
@@ -151,6 +153,11 @@ def commands(found: dict[tuple[str, str], dict[str, list[Row]]]) -> str:
         "them. Shared core, one thread: seconds are no benchmark."
     )
     return "\n".join(["## Commands", "", about, "", "```bash", *lines, "```"])
+
+
+def of_data(data: str) -> str:
+    """The option that names a data set, random labels included."""
+    return data.replace("-random-", " --random-labels ")
 
 
 def short(commit: str | None) -> str:
@@ -183,6 +190,7 @@ def main() -> None:
             draw_chart(net, [merge(rows) for rows in methods.values()], out / f"{net}.png")
             pictures.append(f"![Error against weights kept, {net}]({net}.png)")
 
+    pictures += [f"![{file.stem}]({file.name})" for file in sorted(out.glob("*-*.png"))]
     tables += [
         f"## {net} on mnist\n\nNot run yet; the command takes `--net {net}`." for net in untried
     ]

@@ -73,16 +73,16 @@ def draw_time_to_error(rows: list[dict[str, Any]], path: Path) -> None:
     figure, ax = plt.subplots(figsize=(7, 4.2))
     for row, (colour, marker, dash) in zip(rows, itertools.cycle(STYLES), strict=False):
         seconds, errors = zip(*row["curve"], strict=True)
-        ax.plot(seconds, errors, dash, color=colour, label=row["contender"])
-        if row["seconds"] is not None:
-            met = next(e for s, e in row["curve"] if s >= row["seconds"])
-            ax.plot(row["seconds"], met, marker, color=colour, markersize=9)
+        goal = [i for i, time in enumerate(seconds) if time == row["seconds"]]
+        look = {"color": colour, "marker": marker, "markersize": 9, "markevery": goal}
+        ax.plot(seconds, errors, dash, label=row["contender"], **look)
 
     ax.set_yscale("log")
+    ax.minorticks_off()
     ax.set_yticks([1.5, 2, 3, 5, 10], ["1.5", "2", "3", "5", "10"])
     ax.set_xlabel("seconds of training")
     ax.set_ylabel("test error in %")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, title="mark: goal reached")
     ax.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
