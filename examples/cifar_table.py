@@ -9,6 +9,7 @@ that made them, those of complete trainings, and a picture of error against size
 import argparse
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from examples.convnets.methods import METHODS
@@ -100,7 +101,7 @@ def command(row: Row) -> str:
     words = ["python -m examples.cifar", "--net", row["net"], "--method", row["method"]]
     words += ["--data", row["data"], "--seed", str(row["seed"]), "--epochs", str(row["epochs"])]
     words += ["--images", str(row["images"])]
-    changed = [f"{name}={json.dumps(value)}" for name, value in row["changes"].items()]
+    changed = [quote(f"{name}={json.dumps(value)}") for name, value in row["changes"].items()]
     words += ["--set", *changed] if changed else []
     words += [f"--{name.replace('_', '-')}" for name, on in row["way"].items() if on]
     return " ".join(words) + f"  # at {short(row['commit'])}"

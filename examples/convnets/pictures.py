@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 plt.switch_backend("Agg")
 
@@ -22,8 +23,8 @@ def draw_training(row: Row, path: Path) -> None:
     """
     seen = [facts for facts in row["history"] if "error" in facts]
     epochs = [facts["epoch"] for facts in seen]
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(16, 4.4), layout="constrained")
-    mark = {"marker": "o", "markersize": 3}
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(17, 4.6), layout="constrained")
+    mark: dict[str, Any] = {"marker": "o", "markersize": 3}
 
     left.plot(epochs, [100 - facts["error"] for facts in seen], color="black", **mark)
     left.set(title="Accuracy of the compact network", ylabel="of the test images (%)")
@@ -43,6 +44,7 @@ def draw_training(row: Row, path: Path) -> None:
 
     for axes in (left, middle, right):
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(color="0.92")
         axes.spines[["top", "right"]].set_visible(False)
     images = f"{row['data_title']}, {row['images']:,} images to train on"
@@ -84,12 +86,12 @@ def draw_sizes(rows: Sequence[Row], path: Path) -> None:
 def _draw_layers(
     axes: plt.Axes, epochs: list[int], seen: Sequence[Row], layers: Mapping[str, int]
 ) -> None:
-    """From the first layer, light, to the last one, dark; a name for each where there is room."""
+    """From the first layer, light, to the last one, dark."""
     shades = plt.get_cmap("viridis_r")
     for place, (layer, whole) in enumerate(layers.items()):
         gone = [100 * (1 - facts.get(f"nonzeros {layer}", 0) / whole) for facts in seen]
         colour = shades(0.1 + 0.9 * place / max(len(layers) - 1, 1))
-        axes.plot(epochs, gone, color=colour, linewidth=1.4, label=layer)
+        axes.plot(epochs, gone, "o-", color=colour, linewidth=1.4, markersize=3, label=layer)
     axes.set(title="Weights that are gone, by layer", ylabel="share (%)", ylim=(-3, 103))
-    columns = 1 + len(layers) // 12
-    axes.legend(frameon=False, fontsize=7, ncols=columns, loc="upper left")
+    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.03)}
+    axes.legend(frameon=False, fontsize=7, **beside)
