@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.lenet.published import Mark
-from examples.mnist_table import collect, mark_line, merge, section
+from examples.mnist_table import collect, commands, mark_line, merge, section
 
 MARK = Mark("lenet_300_100", True, 1.6, 9_560, "VIB")
 
@@ -20,6 +20,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "structured": True,
         "error": 1.5,
         "best_error": 1.4,
+        "train_error": 0.3,
         "architecture": "100-90-30",
         "nonzeros": 12_000,
         "compression": 22.2,
@@ -69,6 +70,12 @@ def test_results_are_found_and_shown_beside_the_published(tmp_path: Path) -> Non
     ((key, methods),) = collect(tmp_path).items()
     text = section(*key, methods)
 
-    assert "| L0 | 2 | 1.50 | 1.40 | 100-90-30 | 12,000 | 22.2 |" in text
+    assert "| L0 | 2 | 1.50 | 1.40 | 0.30 | 100-90-30 | 12,000 | 22.2 |" in text
     assert "1.4 %, 219-214-100, x 3.8" in text
     assert "Not run on this network: dense, binary dropout" in text
+
+
+def test_random_labels_are_a_part_of_the_command() -> None:
+    text = commands({("lenet_300_100", "mnist-random-0.5"): {"vd": [row(method="vd")]}})
+
+    assert "--data mnist --random-labels 0.5 --method vd --seed 0 --epochs 60" in text

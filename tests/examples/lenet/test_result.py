@@ -7,7 +7,15 @@ import torch
 
 from examples.lenet.methods import Method, groups
 from examples.lenet.program import train
-from examples.lenet.result import BINS, commit, gate_counts, measure, result, smaller
+from examples.lenet.result import (
+    BINS,
+    commit,
+    expected_cost,
+    gate_counts,
+    measure,
+    result,
+    smaller,
+)
 from examples.support.data import Data
 from models.lenet import mlp
 from pyro_sparse.distributions import L0
@@ -33,7 +41,7 @@ def test_a_result_is_that_of_the_compact_network(data: Data, tmp_path: Path) -> 
         data,
         0,
         tmp_path / "checkpoint",
-        [lambda t: measure(smaller(t, data)[1], data) | gate_counts(t)],
+        [lambda t: measure(smaller(t, data)[1], data) | expected_cost(t, data) | gate_counts(t)],
         compiled=False,
     )
     frozen, small = smaller(training, data)
@@ -47,8 +55,10 @@ def test_a_result_is_that_of_the_compact_network(data: Data, tmp_path: Path) -> 
     assert row["difference"] < 1e-5
     assert row["best_error"] <= row["error"] == row["history"][-1]["error"] == row["train_error"]
     assert row["settings"]["priors"] == {"gate": "L0(penalty=0.3)", "gate_dim": "groups"}
+    last = row["history"][-1]
+    assert last["macs"] == pytest.approx(last["expected macs"], rel=0.2)
     assert [len(r["bins fc1.gate"].split()) for r in row["history"]] == [BINS] * 30
-    assert sum(map(int, row["history"][-1]["bins fc1.gate"].split())) == 6
+    assert sum(map(int, last["bins fc1.gate"].split())) == 6
 
 
 def test_the_commit_is_that_of_the_checkout() -> None:
