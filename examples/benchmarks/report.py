@@ -15,6 +15,7 @@ QUESTIONS = (
     "step_memory",
     "architecture_step",
     "architecture_memory",
+    "attention_step",
     "gate_sampling",
     "prediction",
     "prediction_memory",

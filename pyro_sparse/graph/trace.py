@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_map
 
 from pyro_sparse.graph.attend import Attend
+from pyro_sparse.graph.exported import exported
 from pyro_sparse.graph.transformers import followed
 from pyro_sparse.graph.vocabulary import name_of, writes_in_place
 
@@ -105,8 +106,10 @@ def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
     try:
         found = Trace(root, _symbolically(root, _left_out(root, len(inputs))))
     except Exception as symbolic:
-        found = _exported(root, inputs, symbolic)
+        module = exported(root, inputs, symbolic)
+        found = Trace(module, module.graph)
 
+    _forget_results_nobody_reads(found.graph)
     recorder = _Recorder(found.root, found.graph)
     with torch.no_grad():
         recorder.run(*inputs)
@@ -119,37 +122,6 @@ def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
 def argument(node: fx.Node, position: int, name: str, default: Any = None) -> Any:
     """An argument of a node, given by position or by name."""
     return node.args[position] if len(node.args) > position else node.kwargs.get(name, default)
-
-
-def _exported(net: nn.Module, inputs: tuple[Any, ...], symbolic: Exception) -> Trace:
-    sizes = tree_map(_any_batch, inputs)
-
-    try:
-        program = torch.export.export(net, inputs, dynamic_shapes=sizes)
-    except Exception as error:
-        raise ValueError(
-            f"{type(net).__name__} cannot be traced. torch.fx says: {symbolic}. torch.export "
-            f"says: {_first_line(error)}. The forward method must not branch on the values of "
-            "tensors; move such branches outside the network."
-        ) from error
-
-    module = program.module()
-    assert isinstance(module, fx.GraphModule)
-    for node in module.graph.find_nodes(op="call_module", target="_guards_fn"):
-        module.graph.erase_node(node)
-
-    return Trace(module, module.graph)
-
-
-def _any_batch(argument: Any) -> Any:
-    if isinstance(argument, Tensor) and argument.dim():
-        return {0: torch.export.Dim.AUTO}
-
-    return None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
 
 
 def _symbolically(root: nn.Module, left_out: set[str]) -> fx.Graph:
@@ -182,14 +154,12 @@ class _Tracer(fx.Tracer):
 
         return super().create_proxy(kind, target, *args, **kwargs)
 
-    def trace(self, *args: Any, **kwargs: Any) -> fx.Graph:
-        graph = super().trace(*args, **kwargs)
-        # Whoever takes one of two results has not asked for the other.
-        for node in reversed(graph.find_nodes(op="call_function", target=operator.getitem)):
-            if not node.users:
-                graph.erase_node(node)
 
-        return graph
+def _forget_results_nobody_reads(graph: fx.Graph) -> None:
+    """Whoever takes one of two results has not asked for the other."""
+    for node in reversed(graph.find_nodes(op="call_function", target=operator.getitem)):
+        if not node.users:
+            graph.erase_node(node)
 
 
 def _left_out(root: nn.Module, given: int) -> set[str]:

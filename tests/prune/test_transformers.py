@@ -34,7 +34,7 @@ def vision() -> nn.Module:
 
 
 class Shy(nn.Module):
-    """Asks for a shape and makes positions from it, which symbolic tracing cannot follow."""
+    """Makes positions and a mask from the shape that it finds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,6 +48,14 @@ class Shy(nn.Module):
         mask = nn.Transformer.generate_square_subsequent_mask(length)
         x = self.embed(x) + self.positions(torch.arange(length))
         return self.head(self.layers(x, mask, is_causal=True))
+
+
+class Strict(Shy):
+    """Checks a shape, which symbolic tracing cannot follow."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[1] <= 6
+        return super().forward(x)
 
 
 def floats(*shape: int) -> Callable[[], Tensor]:
@@ -66,6 +74,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Any]]] = {
     ),
     "vision": (vision, floats(2, 3, 8, 8)),
     "shy": (Shy, lambda: torch.randint(9, (3, 5))),
+    "strict": (Strict, lambda: torch.randint(9, (3, 5))),
 }
 everywhere = pytest.mark.parametrize("name", NETWORKS)
 pytestmark = pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
@@ -267,7 +276,7 @@ def test_expected_macs_are_those_of_the_compact_network() -> None:
     assert sum(expected.values()).item() == pytest.approx(smaller.macs, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["positions first", "vision", "shy"])
+@pytest.mark.parametrize("name", ["positions first", "vision", "strict"])
 def test_saved_and_loaded_into_a_fresh_original(name: str, tmp_path: Path) -> None:
     net, x = made(name)
     smaller = compact(frozen(net, x, lambda _, size: torch.arange(size) % 2 == 0), x)

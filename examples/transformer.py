@@ -1,0 +1,201 @@
+"""How many heads and hidden units does a small transformer need?
+
+Trains two transformers, dense and with a gate on every head and every hidden unit: one reads
+scikit-learn's digits as sequences of eight rows of pixels, the other predicts the next character
+of Python's own help texts, causally. Removes what the posterior closes, checks that the smaller
+networks give the same outputs, and writes down what they cost and get wrong.
+
+    python -m examples.transformer [--task digits characters] [--seeds 0 1 2] [--out DIR]
+"""
+
+import argparse
+import functools
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pyro
+import torch
+import torch.nn.functional as F
+from pyro.distributions import Categorical
+from torch import Tensor, nn
+
+from examples.benchmarks.timing import machine
+from examples.support.data import Data, digits
+from examples.support.heads import draw_heads
+from examples.support.table import as_table
+from examples.support.text import ALPHABET, characters
+from models.transformer import CharacterModel, SequenceClassifier
+from pyro_sparse.distributions import L0
+from pyro_sparse.guides import AutoSparse
+from pyro_sparse.infer import fit
+from pyro_sparse.inspect import report
+from pyro_sparse.nn import bayesianize, gate_sites
+from pyro_sparse.prune import compact, count, freeze
+
+LEGEND = """
+Error and bits a character on data that was held out, those of the sparse networks after removal.
+Difference: the largest between the outputs of the network with zeros and of the compact one,
+relative to the largest output.
+"""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network, its data, and how it is trained."""
+
+    build: Callable[[], nn.Module]
+    data: Callable[[int], Data]
+    unit: str
+    epochs: int
+    batch: int
+    lr: float
+    gate_lr: float
+    penalty: float
+
+
+def rows(seed: int) -> Data:
+    """Digits as sequences of eight rows of eight pixels."""
+    data = digits(seed, torch.device("cpu"))
+    return Data(data.x.unflatten(1, (8, 8)), data.y, data.x_test.unflatten(1, (8, 8)), data.y_test)
+
+
+TASKS = {
+    "digits": Task(
+        functools.partial(SequenceClassifier, 8, 8, 10, dropout=0.1),
+        rows,
+        "error %", epochs=80, batch=64, lr=3e-3, gate_lr=3e-2, penalty=0.05,
+    ),
+    "characters": Task(
+        functools.partial(CharacterModel, len(ALPHABET), 64),
+        functools.partial(characters, length=64),
+        "bits", epochs=3, batch=32, lr=3e-3, gate_lr=3e-2, penalty=0.5,
+    ),
+}  # fmt: skip
+
+
+class Labelled(nn.Module):
+    """A model of a label for each example, or of one for each of its positions."""
+
+    def __init__(self, net: nn.Module, num_data: int) -> None:
+        super().__init__()
+        self.net = net
+        self.num_data = num_data
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        law = Categorical(logits=self.net(x))
+        with pyro.plate("data", self.num_data, subsample=x):
+            pyro.sample("obs", law.to_event(law.logits.ndim - 2), obs=y)
+        return law.logits
+
+
+def train(task: Task, data: Data, seed: int, gated: bool, epochs: int) -> tuple[Any, Any]:
+    """The model and its guide; without gates an empty one."""
+    pyro.set_rng_seed(seed)
+    net = task.build()
+    model, guide = Labelled(net, len(data.x)), lambda x, y=None: None
+    if gated:
+        sites = gate_sites(net, data.x[:2])
+        net = bayesianize(net, gate=L0(task.penalty), gate_dim=sites)
+        model = Labelled(net, len(data.x))
+        guide = AutoSparse(model, init_gate_prob=0.7)
+
+    settings = {"epochs": epochs, "batch_size": task.batch, "lr": task.lr}
+    fit(model, guide, (data.x, data.y), gate_lr=task.gate_lr, warm_up=(0.0, 0.3), **settings)
+    return model.eval(), guide
+
+
+@torch.no_grad()
+def loss(net: nn.Module, task: Task, data: Data) -> float:
+    logits = torch.cat([net(x) for x in data.x_test.split(256)])
+    if task.unit == "bits":
+        return F.cross_entropy(logits.mT, data.y_test).item() / math.log(2)
+    return 100 * (logits.argmax(-1) != data.y_test).float().mean().item()
+
+
+def heads(net: nn.Module) -> int:
+    """How many there are."""
+    return sum(getattr(module, "num_heads", 0) for module in net.modules())
+
+
+def hidden(net: nn.Module) -> int:
+    """How many hidden units there are."""
+    return sum(m.out_features for n, m in net.named_modules() if n.endswith("up"))
+
+
+def assess(title: str, net: nn.Module, small: nn.Module, task: Task, data: Data) -> dict[str, Any]:
+    size = count(small, data.x[:1])
+    with torch.no_grad():
+        whole, less = net(data.x_test[:256]), small(data.x_test[:256])
+    return {
+        "network": title,
+        task.unit: loss(small, task, data),
+        "heads": heads(small),
+        "hidden units": hidden(small),
+        "weights": size.weights,
+        "MACs": size.macs,
+        "difference": ((whole - less).abs().max() / whole.abs().max()).item(),
+    }
+
+
+def study(name: str, seed: int, smoke: bool) -> tuple[list[dict[str, Any]], AutoSparse]:
+    """Both networks of one task, as rows of a table."""
+    task = TASKS[name]
+    data, epochs = task.data(seed), task.epochs
+    if smoke:
+        data, epochs = Data(data.x[:256], data.y[:256], data.x_test[:64], data.y_test[:64]), 1
+
+    dense, _ = train(task, data, seed, False, epochs)
+    model, guide = train(task, data, seed, True, epochs)
+    frozen = freeze(model, guide).eval()
+    small = compact(frozen, data.x[:2], allow_empty=smoke)
+    table = [
+        assess("dense", dense.net, dense.net, task, data),
+        assess("heads and units removed", frozen, small, task, data),
+    ]
+    print(f"\n{name}, seed {seed}\n{as_table(table)}\n\n{report(model, guide, data.x[:2])}")
+    return [{"task": name, "seed": seed, **row} for row in table], guide
+
+
+def medians(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Over seeds, for each task and network."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in found:
+        groups.setdefault((row["task"], row["network"]), []).append(row)
+    return [
+        {k: v if isinstance(v, str) else median(r[k] for r in g) for k, v in g[0].items()}
+        for g in groups.values()
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/transformer"))
+    parser.add_argument("--smoke", action="store_true", help="one epoch, to see that it runs")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+
+    found, guides = [], {}
+    for name in args.task:
+        for seed in args.seeds:
+            table, guides[name] = study(name, seed, args.smoke)
+            found += table
+
+    draw_heads(guides, args.out / "transformer.png")
+    for name in args.task:
+        print(f"\n{as_table(medians([row for row in found if row['task'] == name]))}")
+    print(LEGEND)
+    settings = {"smoke": args.smoke, **machine()}
+    result = {"settings": settings, "rows": found, "medians": medians(found)}
+    (args.out / "transformer.json").write_text(json.dumps(result, indent=2))
+    print(f"Wrote {args.out}: transformer.json, transformer.png")
+
+
+if __name__ == "__main__":
+    main()
