@@ -66,8 +66,8 @@ def run(args: argparse.Namespace, name: str, seed: int, images: Images, way: Way
     every = max(1, -(-method.epochs // LOOKS))
 
     def now_and_then(training: Training) -> dict[str, float | str] | None:
-        due = training.epoch % every == 0 or training.epoch == method.epochs
-        return look(training, images) if due else None
+        due = training.epoch % every == 0 and training.epoch < method.epochs
+        return look(smaller(training, images)[1], training, images) if due else None
 
     stem = f"{args.net}-{args.data}-{name}-{seed}"
     pyro.set_rng_seed(seed)

@@ -25,16 +25,12 @@ from pyro_sparse.prune import compact, count, expected_macs, freeze
 
 AT_ONCE = 500
 RENEWED = 2000  # images for the statistics of norms
+COMPARED = 2000  # images on which networks shall give the same
 
 
 @torch.no_grad()
 def outputs(net: nn.Module, images: Images, pixels: Tensor) -> Tensor:
     return torch.cat([net(images.standardised(part)) for part in pixels.split(AT_ONCE)])
-
-
-def error(net: nn.Module, images: Images) -> float:
-    """Percentage of test images that are not read as labelled."""
-    return _wrong(outputs(net, images, images.x_test), images.y_test)
 
 
 @torch.no_grad()
@@ -68,15 +64,26 @@ def smaller(training: Training, images: Images) -> tuple[nn.Module, Any]:
     return frozen, compact(frozen, images.example, allow_empty=True).eval()
 
 
-def look(training: Training, images: Images) -> dict[str, Any]:
+def look(small: Any, training: Training, images: Images) -> dict[str, Any]:
     """Error and cost of the compact network, and the cost that the posterior expects.
 
     Args:
-        training: A training.
+        small: The compact network.
+        training: The training that led to it.
         images: What it is trained and measured on.
     """
-    small = smaller(training, images)[1]
-    return _measure(small, images) | _expected(training, images)
+    found, left = count(small, images.example), nonzero_weights(small)
+    return {
+        "error": _wrong(outputs(small, images, images.x_test), images.y_test),
+        "architecture": found.architecture,
+        "parameters": found.parameters,
+        "weights": found.weights,
+        "nonzeros": sum(left.values()),
+        "macs": found.macs,
+        "nonzero_macs": found.nonzero_macs,
+        **{f"nonzeros {name}": number for name, number in left.items()},
+        **_expected(training, images),
+    }
 
 
 def result(
@@ -96,7 +103,9 @@ def result(
         seen: The network with zeros, and the compact one.
     """
     small = seen[1]
-    whole, less = (outputs(part, images, images.x_test) for part in seen)
+    whole, less = (outputs(part, images, images.x_test[:COMPARED]) for part in seen)
+    final = look(small, training, images)
+    training.row.update(final)
     ms = _milliseconds({"dense": net.eval(), "compact": small}, images, way)
     dense = count(net, images.example)
     errors = [row["error"] for row in training.rows if "error" in row]
@@ -107,8 +116,7 @@ def result(
         "data_title": images.title,
         "images": len(images.y),
         "test_images": len(images.y_test),
-        **_measure(small, images),
-        **_expected(training, images),
+        **final,
         "best_error": min(errors),
         "train_error": _wrong(outputs(small, images, images.x[:RENEWED]), images.y[:RENEWED]),
         "dense_weights": dense.weights,
@@ -130,21 +138,6 @@ def result(
 
 def _wrong(logits: Tensor, labels: Tensor) -> float:
     return 100 * (logits.argmax(-1) != labels).double().mean().item()
-
-
-def _measure(small: Any, images: Images) -> dict[str, Any]:
-    found = count(small, images.example)
-    left = nonzero_weights(small)
-    return {
-        "error": error(small, images),
-        "architecture": found.architecture,
-        "parameters": found.parameters,
-        "weights": found.weights,
-        "nonzeros": sum(left.values()),
-        "macs": found.macs,
-        "nonzero_macs": found.nonzero_macs,
-        **{f"nonzeros {name}": number for name, number in left.items()},
-    }
 
 
 @torch.no_grad()

@@ -29,7 +29,8 @@ def test_a_result_is_that_of_the_compact_network(images: Images, tmp_path: Path)
     net = ResNet(2, classes=2, width=4)
     method = replace(METHODS["budget"], epochs=4, budget=0.6, gate_lr=0.1)
     files = (tmp_path / "a", tmp_path / "dense")
-    training = train(method, "resnet20", net, images, 0, files, [lambda t: look(t, images)])
+    looks = [lambda t: look(smaller(t, images)[1], t, images)]
+    training = train(method, "resnet20", net, images, 0, files, looks)
     seen = smaller(training, images)
 
     about = {"net": "resnet20", "data": "cifar10", "method": "budget"}
