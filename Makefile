@@ -12,11 +12,12 @@ HAS_VENV = $(shell "$(PYTHON)" -c 'import ensurepip, venv; print("yes")' 2>/dev/
 
 ENV := .venv/$(VERSION)
 INSTALLED := $(ENV)/.installed
+DOCUMENTS := $(ENV)/.documents
 RUN := $(ENV)/bin/python -m
 PYTEST := $(RUN) pytest -n auto --maxprocesses 8
 
 # These look at the checkout, not at the package.
-ABOUT_CHECKOUT := tests/test_house.py tests/test_layering.py tests/test_readme.py
+ABOUT_CHECKOUT := tests/docs tests/test_house.py tests/test_layering.py tests/test_readme.py
 
 CHOOSE := name another with: make PYTHON=/path/to/python
 MISSING = '$(PYTHON)' was not found or does not run: install Python 3.11 or later, or $(CHOOSE)
@@ -24,13 +25,14 @@ TOO_OLD = '$(PYTHON)' is Python $(VERSION), but 3.11 or later is needed: $(CHOOS
 NO_VENV = '$(PYTHON)' has no venv module with pip: install it (on Debian and Ubuntu: \
 	the package python$(VERSION)-venv), or $(CHOOSE)
 
-.PHONY: help demo test lint format types wheel test-wheel install clean
+.PHONY: help demo test lint format types docs tutorials wheel test-wheel install clean
 
 help:
 	@echo 'make demo        train, compare and shrink three networks on real digits (runs/digits)'
 	@echo 'make test        run the tests'
 	@echo 'make lint        check style and format;  make format  repairs what it can'
 	@echo 'make types       check types'
+	@echo 'make docs        build build/site, strictly;  make tutorials  executes them (minutes)'
 	@echo 'make wheel       build dist/*.whl;  make test-wheel  tests what was built'
 	@echo 'make clean       remove the environments and everything that was built'
 	@echo 'PYTHON=...       the interpreter, 3.11 or later (now: $(PYTHON) $(VERSION))'
@@ -57,6 +59,14 @@ format: $(INSTALLED)
 types: $(INSTALLED)
 	$(RUN) mypy
 
+# Pages of tutorials show the outputs of those that make tutorials executed.
+docs: $(DOCUMENTS)
+	$(RUN) docs.generate
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+
+tutorials: $(DOCUMENTS)
+	$(RUN) docs.generate.tutorials $(ARGS)
+
 wheel: $(INSTALLED)
 	rm -rf dist
 	$(RUN) pip wheel --no-deps --wheel-dir dist .
@@ -68,7 +78,7 @@ test-wheel: wheel
 	$(RUN) pip install --no-deps --target build/wheel dist/*.whl
 	test -f build/wheel/pyro_sparse/py.typed
 	cp -R pyproject.toml tests models examples build/tested
-	cd build/tested && rm -f $(ABOUT_CHECKOUT)
+	cd build/tested && rm -rf $(ABOUT_CHECKOUT)
 	cd build/tested && "$(CURDIR)"/$(ENV)/bin/python -c \
 		'import pyro_sparse as p; assert "/build/wheel/" in p.__file__, p.__file__'
 	cd build/tested && "$(CURDIR)"/$(PYTEST) $(ARGS)
@@ -81,6 +91,10 @@ $(INSTALLED): pyproject.toml
 	$(if $(HAS_VENV),,$(error $(NO_VENV)))
 	"$(PYTHON)" -m venv $(ENV)
 	$(RUN) pip install --disable-pip-version-check --editable '.[all]'
+	@touch $@
+
+$(DOCUMENTS): $(INSTALLED)
+	$(RUN) pip install --disable-pip-version-check --editable '.[all,docs]'
 	@touch $@
 
 clean:

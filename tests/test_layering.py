@@ -37,7 +37,7 @@ ALWAYS_ALLOWED = {"torch", "pyro", *sys.stdlib_module_names}
 CEILING = 400
 DRAWERS = {"utils", "util", "misc", "helpers", "common"}
 
-FOLDERS = ["pyro_sparse", "models", "examples", "tests", ".ci"]
+FOLDERS = ["pyro_sparse", "models", "examples", "tests", "docs", ".ci", ".github"]
 SUFFIXES = {".py", ".md", ".toml", ".yaml", ".cff", ".json", ".csv", ".txt", ""}
 OF_A_MACHINE = re.compile(
     r"[p]ypi\.org|[p]ythonhosted\.org|[d]eb\.debian\.org|[r]egistry\.npmjs"

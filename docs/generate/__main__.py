@@ -15,6 +15,7 @@ from docs.generate.method_pictures import draw_methods
 from docs.generate.methods import write_methods
 from docs.generate.pictures import draw_laws
 from docs.generate.reference import write_reference
+from docs.generate.tutorials import write_tutorials
 
 DOCS = Path(__file__).parents[1]
 
@@ -31,6 +32,8 @@ def main() -> None:
     write_reference(args.out / "reference")
     write_laws(DOCS / "laws", args.out / "laws")
     write_methods(DOCS / "methods", args.out / "methods")
+
+    write_tutorials(args.out / "tutorials")
 
     plt.switch_backend("Agg")
     draw_laws(args.out / "pictures" / "laws")

@@ -1,6 +1,6 @@
 """Docstrings as Markdown: formulas, examples, references, and links between public names."""
 
-__all__ = ["Docstrings", "first_sentence", "formulas", "linked", "prose", "public_names"]
+__all__ = ["first_sentence", "formulas", "linked", "prose", "public_names"]
 
 import functools
 import importlib
@@ -8,8 +8,6 @@ import inspect
 import re
 from collections.abc import Set
 from typing import Any
-
-import griffe
 
 from pyro_sparse.citations import Reference, references
 
@@ -99,20 +97,6 @@ def first_sentence(thing: Any) -> str:
     """What a docstring says first, with links and formulas."""
     paragraph = (inspect.getdoc(thing) or "").split("\n\n")[0].split(".. math::")[0]
     return prose(paragraph, {getattr(thing, "__name__", "")}).strip().replace("\n", " ")
-
-
-class Docstrings(griffe.Extension):
-    """Lets mkdocstrings read our docstrings."""
-
-    def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
-        """Rewrites the docstring of a class, a function or a module."""
-        if obj.docstring is None or not obj.path.startswith("pyro_sparse"):
-            return
-
-        init = obj.members.get("__init__") if isinstance(obj, griffe.Class) else obj
-        parameters = init.parameters if isinstance(init, griffe.Function) else ()
-        own = {parameter.name for parameter in parameters} | {obj.name}
-        obj.docstring.value = prose(obj.docstring.value, own)
 
 
 def _displayed(found: re.Match[str]) -> str:

@@ -1,0 +1,104 @@
+# %% [markdown]
+# # Feature selection on tabular data
+#
+# Which columns of a table does a network need, and how sure can we be? We know the answer here:
+# to the 30 columns of the breast cancer data we add 30 columns of noise, shuffled copies of the
+# real ones.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pyro
+import torch
+from pyro.distributions import Bernoulli, Normal
+from sklearn.datasets import load_breast_cancer
+from sklearn.model_selection import train_test_split
+from torch import nn
+
+from pyro_sparse.guides import AutoSparse
+from pyro_sparse.infer import fit, predict
+from pyro_sparse.inspect import calibration_scores, gate_table
+from pyro_sparse.nn import Classifier, bayesianize
+
+# %% tags=["parameters"] smoke={"epochs": 2, "seeds": 1}
+epochs = 200
+seeds = 5
+
+# %%
+table = load_breast_cancer()
+shuffle = np.random.default_rng(0)
+noise = np.column_stack([shuffle.permutation(column) for column in table.data.T])
+columns = np.hstack([table.data, noise])
+columns = (columns - columns.mean(0)) / columns.std(0)
+names = [*table.feature_names, *(f"noise {number}" for number in range(30))]
+
+split = train_test_split(columns, table.target, stratify=table.target, random_state=0)
+x, x_test = (torch.tensor(part).float() for part in split[:2])
+y, y_test = (torch.tensor(part) for part in split[2:])
+
+# %% [markdown]
+# ## A gate for each column
+#
+# Before looking, each column matters with probability 1/10. A small network with normal priors
+# follows; only its first layer has gates. A weight behind a closed gate costs nothing, which makes
+# the posterior a spike and a slab.
+
+
+# %%
+def train(seed: int):
+    pyro.set_rng_seed(seed)
+    net = nn.Sequential(nn.Linear(60, 32), nn.ReLU(), nn.Linear(32, 2))
+    network = bayesianize(
+        net,
+        weight=Normal(0.0, 0.3),
+        gate=Bernoulli(torch.tensor(0.1)),
+        gate_dim=lambda name, module: "in" if name == "0" else None,
+    )
+    model = Classifier(network, num_data=len(x))
+    guide = AutoSparse(model, init_gate_prob=0.8)
+    fit(model, guide, (x, y), epochs=epochs, lr=3e-3, gate_lr=2e-2, progress=False, seed=seed)
+    return model, guide
+
+
+model, guide = train(seed=0)
+gates = gate_table(guide).assign(column=names).set_index("column")
+gates.sort_values("prob_active", ascending=False)[["prob_active", "deterministic", "keep"]].head(
+    12
+)
+
+# %% [markdown]
+# ## Sure of what?
+#
+# Columns of this table carry the same information several times over: radius, perimeter and area
+# tell one story. Any of them will do, and which one is chosen differs between trainings. One
+# training is therefore sure of its own choice, not of a column. Several trainings show it:
+
+# %%
+runs = [(model, guide), *(train(seed) for seed in range(1, seeds))]
+probabilities = np.stack([gate_table(guide).prob_active for _, guide in runs])
+mean = probabilities.mean(0)
+
+figure, axes = plt.subplots(figsize=(6, 4.5))
+order = np.argsort(mean)[-15:]
+for run in probabilities:
+    axes.plot(run[order], range(len(order)), "o", color="0.7", markersize=4)
+axes.plot(mean[order], range(len(order)), "D", color="#1f5a85")
+axes.set(yticks=range(len(order)), yticklabels=[names[i] for i in order], xlabel="P(active)")
+figure.tight_layout()
+
+# %%
+used = probabilities > 0.5
+print(f"real columns used: {used[:, :30].sum(1).mean():.1f} of 30")
+print(f"noise columns used: {used[:, 30:].sum(1).mean():.1f} of 30")
+
+# %% [markdown]
+# ## Does it cost accuracy?
+#
+# Averaged over trainings as well, with probabilities that can be trusted:
+
+# %%
+probs = torch.stack([predict(model, guide, x_test).probs for model, guide in runs]).mean(0)
+calibration_scores(probs, y_test)
+
+# %% [markdown]
+# `python -m examples.feature_selection` asks the same of three tables, with repeats.
