@@ -1,133 +1,120 @@
 """What does a network of a given size get wrong? One training a size, no strength to tune.
 
-Trains LeNet-300-100 on MNIST with gates on its inputs and hidden units, once for each budget, and
-beside it with penalties as they are tuned without one, and measures the compact networks. Started
-again, it goes on where it was, also inside a training.
+Trains LeNet-300-100 on MNIST with gates on its inputs and hidden units to each of several
+budgets of weights and of multiply-adds, and beside them with an L0 penalty that is tuned, by as
+many trainings as that takes, until the network has the same size. Measures the compact networks.
+Started again, it goes on where it was, also inside a training.
 
-    python -m examples.sweep [--data-root DIR] [--epochs N] [--seed N] [--out DIR]
+    python -m examples.sweep [--data-root DIR] [--epochs N] [--seeds N ...] [--out DIR]
 """
 
 import argparse
 import json
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pyro
 import torch
 from torch import nn
 
 from examples.lenet.data import load
 from examples.support.data import Data, digits
-from examples.support.table import as_table
+from examples.support.sizes import Row, write_pages
 from models.lenet import mlp
 from pyro_sparse.distributions import L0
 from pyro_sparse.guides import AutoSparse
-from pyro_sparse.infer import Budget, fit, pareto, sweep
+from pyro_sparse.infer import Budget, fit, sweep
 from pyro_sparse.nn import Classifier, bayesianize
 from pyro_sparse.prune import compact, count, freeze
 
-PAGE = """# Budgets: the size asked for, the size reached, and what it costs
+TARGETS = (0.2, 0.1, 0.05, 0.03)
+SETTINGS: dict[str, Any] = {"batch_size": 250, "lr": 3e-3, "gate_lr": 3e-2}
+INIT_GATE_PROB = 0.8
 
-One training for each size, written by `python -m examples.sweep`; {settings}.
-Sizes are those of the compact network, a plain torch module, and its error is the one after the
-last epoch on the test images. In a network of linear layers multiply-adds are weights, so that
-both kinds of budget ask for the same; a penalty lands where it lands.
-
-```
-{table}
-```
-
-![Error against size](sweep.png)
-"""
-COLUMNS = ("name", "target %", "weights %", "off %", "error %", "architecture")
+# Where the search for a penalty begins, and what it goes on: size falls as its power -1 / SLOPE.
+FIRST, SLOPE, TRIES, WITHIN = 0.8, 1.4, 4, 0.06
 
 Setting = Budget | float
 
-TARGETS = (0.2, 0.1, 0.05, 0.03)
-PENALTIES = (0.1, 0.3, 1.0, 3.0)
-GATE_LR = 2e-2
-MARKS = (
-    ("weights", "o", "budget of weights"),
-    ("macs", "s", "budget of MACs"),
-    ("penalty", "x", "L0 penalty"),
-)
 
-
-def settings(targets: tuple[float, ...], penalties: tuple[float, ...]) -> dict[str, Setting]:
-    """Budgets, and beside them penalties as they are tuned without one."""
-    budgets = {f"weights-{share:g}": Budget(weights=share) for share in targets}
-    budgets |= {f"macs-{share:g}": Budget(macs=share) for share in targets[-1:]}
-    return budgets | {f"penalty-{penalty:g}": penalty for penalty in penalties}
-
-
-def train(setting: Setting, data: Data, args: argparse.Namespace, checkpoint: Path) -> nn.Module:
+def train(setting: Setting, seed: int, data: Data, epochs: int, checkpoint: Path) -> nn.Module:
     """The compact network."""
-    pyro.set_rng_seed(args.seed)
+    pyro.set_rng_seed(seed)
     budget = setting if isinstance(setting, Budget) else None
     # Where there is a budget it alone closes gates.
     penalty = setting if isinstance(setting, float) else 0.0
     net = mlp(data.x[0].numel(), 300, 100, 10)
     model = Classifier(bayesianize(net, gate=L0(penalty)), num_data=len(data.x))
-    guide = AutoSparse(model, init_gate_prob=0.5)
+    guide = AutoSparse(model, init_gate_prob=INIT_GATE_PROB)
     fit(
         model,
         guide,
         (data.x, data.y),
-        epochs=args.epochs,
-        gate_lr=GATE_LR,
+        epochs=epochs,
         budget=budget,
-        validation=(data.x_test, data.y_test),
         checkpoint=checkpoint,
         resume=True,
-        seed=args.seed,
+        seed=seed,
+        **SETTINGS,
     )
     return compact(freeze(model, guide), data.x[:2])
 
 
 @torch.no_grad()
-def measure(setting: Setting, small: nn.Module, data: Data) -> dict[str, Any]:
+def measure(setting: Setting, small: nn.Module, data: Data) -> Row:
     dense = count(mlp(data.x[0].numel(), 300, 100, 10), data.x[:1])
     sparse = count(small, data.x[:1])
     wrong = (small(data.x_test).argmax(-1) != data.y_test).float().mean().item()
-    row = {
+    return {
         "kind": setting.kind if isinstance(setting, Budget) else "penalty",
-        "target %": 100 * setting.limit if isinstance(setting, Budget) else "",
+        "penalty": None if isinstance(setting, Budget) else setting,
         "weights %": 100 * sparse.weights / dense.weights,
         "MACs %": 100 * sparse.macs / dense.macs,
         "error %": 100 * wrong,
         "architecture": sparse.architecture,
     }
+
+
+class Runs:
+    """Trainings by name, each done once."""
+
+    def __init__(self, data: Data, epochs: int, folder: Path) -> None:
+        self.data, self.epochs, self.folder = data, epochs, folder
+
+    def __call__(self, setting: Setting, target: float, seed: int) -> Row:
+        """The result of one training, with what it was aimed at."""
+        about = {"target %": 100 * target, "seed": seed}
+        name = f"{_name(setting)}-seed-{seed}"
+        (row,) = sweep(partial(self._run, about), {name: setting}, self.folder)
+        return row | about
+
+    def _run(self, about: Row, name: str, setting: Setting, checkpoint: Path) -> Row:
+        small = train(setting, about["seed"], self.data, self.epochs, checkpoint)
+        row = measure(setting, small, self.data)
+        print(f"{name}: {row}", flush=True)
+        return row
+
+
+def tune(run: Runs, target: float, seed: int) -> list[Row]:
+    """Trainings with one penalty after another, until one has the size."""
+    penalty = FIRST * (TARGETS[1] / target) ** SLOPE
+    rows: list[Row] = []
+    while not rows or (off(rows[-1]) > WITHIN and len(rows) < TRIES):
+        rows.append(run(float(f"{penalty:.3g}"), target, seed))
+        penalty = rows[-1]["penalty"] * (rows[-1]["weights %"] / (100 * target)) ** SLOPE
+    return rows
+
+
+def off(row: Row) -> float:
+    return abs(row["weights %"] / row["target %"] - 1)
+
+
+def _name(setting: Setting) -> str:
     if isinstance(setting, Budget):
-        left = row["weights %" if setting.kind == "weights" else "MACs %"]
-        row["off %"] = 100 * (left / row["target %"] - 1)
-    return row
-
-
-def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Error against what is left; the line is the front that no other budget beats."""
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for kind, marker, label in MARKS:
-        own = [row for row in rows if row["kind"] == kind]
-        axes.plot(
-            *_points(own), marker, label=label, fillstyle="none" if kind == "macs" else "full"
-        )
-
-    targets = sorted({row["target %"] for row in rows} - {""})
-    for target in targets:
-        axes.axvline(target, color="0.9", zorder=0)
-    budgets = [row for row in rows if row["kind"] == "weights"]
-    axes.plot(*_points(pareto(budgets, "weights %", "error %")), color="0.6", zorder=1)
-    axes.set(xscale="log", xlabel="weights left [%]", ylabel="error on test images [%]")
-    axes.set_xticks(targets, [f"{target:g}" for target in targets])
-    axes.xaxis.set_minor_formatter(lambda *_: "")
-    axes.legend()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-
-
-def _points(rows: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
-    return [row["weights %"] for row in rows], [row["error %"] for row in rows]
+        return f"{setting.kind}-{setting.limit:g}"
+    return f"penalty-{setting:g}"
 
 
 def main() -> None:
@@ -135,33 +122,41 @@ def main() -> None:
     parser.add_argument(
         "--data-root", type=Path, default=Path("data"), help="torchvision's folder"
     )
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("runs/sweep"))
-    parser.add_argument("--smoke", action="store_true", help="two budgets, scikit-learn's digits")
+    parser.add_argument("--readme", type=Path, help="a page whose part about sizes is rewritten")
+    parser.add_argument("--smoke", action="store_true", help="one budget, scikit-learn's digits")
     args = parser.parse_args()
 
     torch.set_num_threads(1)  # the matrices are too small to be shared between threads
     device = torch.device("cpu")
     args.out.mkdir(parents=True, exist_ok=True)
-    args.epochs = 2 if args.smoke else args.epochs
-    data = digits(args.seed, device) if args.smoke else load("mnist", args.data_root, device)
+    if args.smoke:
+        args.epochs, args.seeds = 2, args.seeds[:1]
+    data = digits(0, device) if args.smoke else load("mnist", args.data_root, device)
+    run = Runs(data, args.epochs, args.out / "runs")
 
-    def run(name: str, setting: Setting, checkpoint: Path) -> dict[str, Any]:
-        row = measure(setting, train(setting, data, args, checkpoint), data)
-        print(f"{name}: {row}", flush=True)
-        return row
+    about = {"data": "digits" if args.smoke else "mnist", "epochs": args.epochs, **SETTINGS}
+    about |= {"init_gate_prob": INIT_GATE_PROB}
+    rows: list[Row] = []
+    for found in trainings(run, TARGETS[:1] if args.smoke else TARGETS, args.seeds):
+        rows += found
+        result = {"settings": about, "rows": rows}
+        (args.out / "sweep.json").write_text(json.dumps(result, indent=1))
+        write_pages(args.out, args.readme)
 
-    grid = settings((0.5,), ()) if args.smoke else settings(TARGETS, PENALTIES)
-    rows = sweep(run, grid, args.out / f"seed-{args.seed}")
-    about = {"seed": args.seed, "epochs": args.epochs, "gate_lr": GATE_LR, "init_gate_prob": 0.5}
-    about["data"] = "digits" if args.smoke else "mnist"
-    (args.out / "sweep.json").write_text(json.dumps(about | {"rows": rows}, indent=1))
-    draw(rows, args.out / "sweep.png")
-    table = as_table([{name: row.get(name, "") for name in COLUMNS} for row in rows])
-    settings_of = ", ".join(f"{name} {value}" for name, value in about.items())
-    (args.out / "README.md").write_text(PAGE.format(table=table, settings=settings_of))
-    print(table)
+
+def trainings(run: Runs, targets: Sequence[float], seeds: Sequence[int]) -> Iterator[list[Row]]:
+    """The results, some at a time, so that a sweep that is cut short has a page, too."""
+    for target in targets:
+        by_size = [run(Budget(weights=target), target, seed) for seed in seeds]
+        tried = tune(run, target, seeds[0])
+        chosen = min(tried, key=off)
+        by_penalty = [run(chosen["penalty"], target, seed) for seed in seeds[1:]]
+        yield [*by_size, chosen | {"trainings": len(tried)}, *by_penalty]
+    for seed in seeds:
+        yield [run(Budget(macs=target), target, seed) for target in targets]
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ import pyro
 import torch
 from pyro.distributions import Unit
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer.closing import close, reopen
 from pyro_sparse.infer.cut import cut, refill
 from pyro_sparse.infer.sizes import Sizes
 
-UPDATES = 1000  # of the multipliers in a training
+UPDATES = 300  # of the multipliers in a training
 MARGIN = 0.05  # the multipliers stop above the budget: what is closed hardly opens again
 
 
@@ -214,6 +215,7 @@ class Budget(nn.Module):
         self.integral.copy_(torch.where(excess > 0, raised, 0))
         self.multiplier.copy_(torch.where(excess > 0, self.integral + excess, 0))
         self.pressed |= excess > 0
+        self.about.idle = not bool((excess > 0).any())
 
     def _settle(self) -> None:
         about = self.about
@@ -231,7 +233,7 @@ class Budget(nn.Module):
             closed.copy_(kept[site] == 0)
         self.multiplier.zero_()
         self.settled.fill_(True)
-        about.settled = True
+        about.settled = about.idle = True
 
     def _is_settled(self) -> bool:
         # Asked at every step: the tensor, which may be on a GPU, is read once.
@@ -263,6 +265,7 @@ class _About:
         allowed: What each constraint allows.
         closable: The sites that are closed for each constraint.
         settled: Whether the budget is kept exactly by now; None where it is not known.
+        idle: Whether all multipliers are known to be 0.
     """
 
     sizes: Sizes
@@ -272,6 +275,7 @@ class _About:
     allowed: Tensor
     closable: list[list[str]]
     settled: bool | None = None
+    idle: bool = False
 
 
 class _Bounded(nn.Module):
@@ -284,6 +288,10 @@ class _Bounded(nn.Module):
         self.num_data = num_data
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        # A graph is captured with the term, as it serves other steps, too.
+        if self.budget.about.idle and get_proxy_mode() is None:
+            return self.model(*args, **kwargs)
+
         term: Any = Unit(-self.num_data * self.budget.penalty())
         mark: Any = {"is_constraint": True}
         pyro.sample("budget", term, obs=term.sample(), infer=mark)

@@ -56,6 +56,7 @@ def fit(
     warm_up: tuple[float, float] | None = WARM_UP,
     scheduled: Mapping[str, Callable[[int], float]] | None = None,
     elbo: ELBO | None = None,
+    compile: bool | str = "auto",
     budget: Budget | None = None,
     validation: Any = None,
     callbacks: Sequence[Callback] = (),
@@ -123,9 +124,11 @@ def fit(
         scheduled: Functions of the step that scale what laws are made of and do not train, such
             as `{"temperature": schedules.linear(1.0, 0.3, steps=5000)}` for all gates, "penalty"
             for L0 penalties, or "fc1.gate.temperature" for one site. Nothing compiles anew.
-        elbo: The bound; by default `TraceSparse_ELBO()`, run eagerly, which is best for short
-            trainings. `TraceSparse_ELBO(compile=True)` takes seconds to minutes to compile and is
-            then faster. A bound of your own has its own `kl_weight`.
+        elbo: The bound; by default a `TraceSparse_ELBO`. One of your own has its own `kl_weight`
+            and its own `compile`.
+        compile: Whether the bound is compiled, which takes seconds to minutes and makes each step
+            faster. "auto" does so from 10,000 steps on, where that can be expected to pay on
+            small networks, too, and where the program and the machine allow it.
         budget: The size that the network shall have in the end, such as `Budget(weights=0.05)`.
         validation: Data as above, on which the likelihood and the error of the network at the
             posterior mean are written down after every epoch.
@@ -172,7 +175,7 @@ def fit(
     batches = batches_of(data, batch_size, order, ranks)
     unseen = None if validation is None else batches_of(validation, VALIDATION_BATCH, 0, Ranks())
     steps = epochs * len(batches)
-    elbo = build_bound(elbo, kl_weight, warm_up, steps)
+    elbo = build_bound(elbo, kl_weight, warm_up, steps, compile)
 
     parameters = trained_parameters(model, guide, batches)
     device = next(iter(parameters.values())).device

@@ -37,6 +37,12 @@ def predict(
     A draw is one network: its weights are drawn once and meet all inputs. Modules are put in
     evaluation mode meanwhile. No gradients are kept.
 
+    References:
+        Weight Uncertainty in Neural Networks (Blundell, Cornebise, Kavukcuoglu, Wierstra,
+        2015), https://arxiv.org/abs/1505.05424
+        Decomposition of Uncertainty in Bayesian Deep Learning for Efficient and Risk-sensitive
+        Learning (Depeweg et al., 2018), https://arxiv.org/abs/1710.07283
+
     Args:
         model: The model; `model(x)` runs it without data.
         guide: The guide. It must not depend on the inputs.

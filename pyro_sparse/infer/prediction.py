@@ -58,6 +58,10 @@ class Regression:
     .. math::
         V[y] = V_w\big[E[y|w]\big] + E_w\big[V[y|w]\big]
 
+    References:
+        Decomposition of Uncertainty in Bayesian Deep Learning for Efficient and Risk-sensitive
+        Learning (Depeweg et al., 2018), https://arxiv.org/abs/1710.07283
+
     Args:
         mean: Mean response, `(N, *)`.
         epistemic: Variance of the networks' means, `(N, *)`.

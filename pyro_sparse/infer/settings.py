@@ -17,6 +17,7 @@ from pyro_sparse.infer.ranks import Ranks
 from pyro_sparse.infer.schedules import linear
 
 WARM_UP = (0.0, 0.1)
+COMPILED_FROM = 10_000  # steps: before, compiling takes longer than it saves on small networks
 
 
 def check_settings(
@@ -71,7 +72,9 @@ def seed_all(seed: int | None, ranks: Ranks) -> int:
     return seed
 
 
-def build_bound(elbo: ELBO | None, kl_weight: Any, warm_up: Any, steps: int) -> ELBO:
+def build_bound(
+    elbo: ELBO | None, kl_weight: Any, warm_up: Any, steps: int, compile: bool | str = "auto"
+) -> ELBO:
     r"""The bound that a user means.
 
     Args:
@@ -79,6 +82,7 @@ def build_bound(elbo: ELBO | None, kl_weight: Any, warm_up: Any, steps: int) -> 
         kl_weight: The weight of the divergences, or a function of the step.
         warm_up: The shares of the training between which it rises.
         steps: Number of steps of the training, 0 if not known.
+        compile: Whether it is compiled; "auto" decides by the number of steps.
 
     Raises:
         TypeError: `elbo` is no bound.
@@ -91,15 +95,28 @@ def build_bound(elbo: ELBO | None, kl_weight: Any, warm_up: Any, steps: int) -> 
                 "The elbo is a bound that was not yet given a model, such as TraceSparse_ELBO(), "
                 f"got {type(elbo).__name__}."
             )
-        if kl_weight != 1.0 or warm_up not in (None, WARM_UP):
+        if kl_weight != 1.0 or warm_up not in (None, WARM_UP) or compile != "auto":
             raise ValueError(
-                "A bound of your own has a kl_weight of its own. Give kl_weight and warm_up to "
-                "fit without elbo, or TraceSparse_ELBO(kl_weight=...) without them."
+                "A bound of your own has a kl_weight and a compile of its own. Give kl_weight, "
+                "warm_up and compile to fit without elbo, or TraceSparse_ELBO(kl_weight=..., "
+                "compile=...) without them."
             )
         return elbo
 
+    return TraceSparse_ELBO(
+        kl_weight=_warmed(kl_weight, warm_up, steps), compile=_compiled(compile, steps)
+    )
+
+
+def _compiled(compile: bool | str, steps: int) -> bool | str:
+    if compile == "auto":
+        return "auto" if steps >= COMPILED_FROM else False
+    return compile
+
+
+def _warmed(kl_weight: Any, warm_up: Any, steps: int) -> Any:
     if callable(kl_weight):
-        return TraceSparse_ELBO(kl_weight=kl_weight)
+        return kl_weight
     if not 0 <= kl_weight < math.inf:
         raise ValueError(f"kl_weight is finite and not negative, got {kl_weight}.")
     first, last = (0.0, 0.0) if warm_up is None else warm_up
@@ -108,14 +125,14 @@ def build_bound(elbo: ELBO | None, kl_weight: Any, warm_up: Any, steps: int) -> 
             f"warm_up is two shares of the training, 0 <= begin <= end <= 1, got {warm_up}."
         )
     if last == 0:
-        return TraceSparse_ELBO(kl_weight=float(kl_weight))
+        return float(kl_weight)
     if not steps:
         raise ValueError(
             "The warm-up is a share of the training, and the data does not know its length. Give "
             "warm_up=None, or kl_weight as a function of the step."
         )
     begin, end = first * steps, last * steps
-    return TraceSparse_ELBO(kl_weight=linear(0.0, kl_weight, steps=end - begin, delay=begin))
+    return linear(0.0, kl_weight, steps=end - begin, delay=begin)
 
 
 def examples_of(model: Callable, batches: Batches) -> int:

@@ -32,6 +32,10 @@ class TrainingStep:
     For loops that look at no gradient between `backward` and `step`. Not for accumulated or
     scaled gradients, nor under DistributedDataParallel: there use `elbo(model, guide)`.
 
+    References:
+        PyTorch 2: Faster Machine Learning Through Dynamic Python Bytecode Transformation and
+        Graph Compilation (Ansel et al., 2024), https://doi.org/10.1145/3620665.3640366
+
     Args:
         elbo: The bound, which keeps its parts as usual.
         model: The model.

@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from pyro_sparse.distributions import L2
+from pyro_sparse.guides import AutoSparse
+from pyro_sparse.infer import TraceSparse_ELBO
 from pyro_sparse.infer.ranks import Ranks
+from pyro_sparse.nn import Classifier, bayesianize
 from tests.common import ROOT
 from tests.infer.programs import data, train
 
@@ -19,8 +24,11 @@ import json, os, sys
 from pathlib import Path
 import torch
 from torch import distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from pyro_sparse.distributions import L0, L2
 from pyro_sparse.guides import AutoSparse
+from pyro_sparse.infer import TraceSparse_ELBO
 from pyro_sparse.infer.ranks import Ranks
 from pyro_sparse.nn import Classifier, bayesianize
 from tests.infer.programs import data, program, train
@@ -55,10 +63,29 @@ try:
 except ValueError as error:
     found["rates"] = str(error)
 
+bound = TraceSparse_ELBO()(*certain())
+fully_shard(bound, mesh=init_device_mesh("cpu", (count,)))
+optimizer, (x, y) = torch.optim.Adam(bound.parameters(), 1e-2), data()
+found["sharded"] = []
+for _ in range(4):
+    optimizer.zero_grad()
+    loss = bound(x[rank::count], y[rank::count])
+    loss.backward()
+    optimizer.step()
+    found["sharded"].append(loss.item())
+found["own"] = sum(p.to_local().numel() for p in bound.parameters())
+found["all"] = sum(p.numel() for p in bound.parameters())
+
 found["ranks"] = [Ranks.current().index, Ranks.current().count]
 (folder / f"{rank}.json").write_text(json.dumps(found))
 distributed.destroy_process_group()
 """
+
+
+def certain() -> tuple[Classifier, AutoSparse]:
+    torch.manual_seed(0)
+    model = Classifier(bayesianize(nn.Linear(4, 3), weight=L2(1.0), bias=L2(1.0)), num_data=90)
+    return model, AutoSparse(model)
 
 
 @pytest.fixture(scope="module")
@@ -80,19 +107,29 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 def test_the_objective_is_that_of_one_process(found: list[dict[str, Any]]) -> None:
-    from torch import nn
-
-    from pyro_sparse.distributions import L2
-    from pyro_sparse.guides import AutoSparse
-    from pyro_sparse.nn import Classifier, bayesianize
-
-    torch.manual_seed(0)
-    model = Classifier(bayesianize(nn.Linear(4, 3), weight=L2(1.0), bias=L2(1.0)), num_data=90)
-    alone = train(model, AutoSparse(model), data(), epochs=6, batch_size=30, warm_up=None)
+    alone = train(*certain(), data(), epochs=6, batch_size=30, warm_up=None)
 
     losses = [row["loss"] for row in alone.rows]
     assert found[0]["certain"] == pytest.approx(losses, rel=1e-5)
     assert losses[-1] < losses[0]
+
+
+def test_a_sharded_bound_is_that_of_one_process(found: list[dict[str, Any]]) -> None:
+    model, guide = certain()
+    bound = TraceSparse_ELBO()(model, guide)
+    optimizer = torch.optim.Adam(bound.parameters(), 1e-2)
+    losses = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss = bound(*data())
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+
+    both = [sum(pair) / 2 for pair in zip(*(one["sharded"] for one in found), strict=True)]
+    assert both == pytest.approx(losses, rel=1e-5)
+    assert all(one["own"] < one["all"] for one in found)
+    assert sum(one["own"] for one in found) == found[0]["all"]
 
 
 def test_all_processes_hold_the_same_model(found: list[dict[str, Any]]) -> None:

@@ -6,7 +6,13 @@ import torch
 from pyro_sparse.infer import TraceSparse_ELBO
 from pyro_sparse.infer.batches import LoaderBatches, TensorBatches
 from pyro_sparse.infer.ranks import Ranks
-from pyro_sparse.infer.settings import WARM_UP, build_bound, examples_of, seed_all
+from pyro_sparse.infer.settings import (
+    COMPILED_FROM,
+    WARM_UP,
+    build_bound,
+    examples_of,
+    seed_all,
+)
 from tests.infer.programs import data, program
 
 
@@ -36,6 +42,22 @@ def test_a_bound_of_ones_own_stays_what_it_is() -> None:
     bound = TraceSparse_ELBO(kl_weight=0.1)
 
     assert build_bound(bound, 1.0, WARM_UP, 10) is bound and bound.kl_weight == 0.1
+
+
+@pytest.mark.parametrize(
+    "compile, steps, compiled",
+    [
+        ("auto", COMPILED_FROM, "auto"),
+        ("auto", COMPILED_FROM - 1, False),
+        ("auto", 0, False),
+        (True, 1, True),
+        (False, COMPILED_FROM, False),
+    ],
+)
+def test_long_trainings_are_compiled(compile: bool | str, steps: int, compiled: object) -> None:
+    bound = build_bound(None, 1.0, None, steps, compile)
+
+    assert isinstance(bound, TraceSparse_ELBO) and bound.compile == compiled
 
 
 def test_seeds() -> None:
