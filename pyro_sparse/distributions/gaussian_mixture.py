@@ -46,8 +46,8 @@ class GroupGaussianMixture(TorchDistribution):
 
     Args:
         probs: probability of the first component, broadcastable to the weight.
-        scale1: positive standard deviation of the first component.
-        scale2: positive standard deviation of the second component.
+        scale1: positive standard deviation of the first component, likewise broadcastable.
+        scale2: positive standard deviation of the second component, likewise broadcastable.
 
     Example:
         >>> prior = GroupGaussianMixture(torch.full((2, 1), 0.5), torch.tensor(1.0), 0.1)

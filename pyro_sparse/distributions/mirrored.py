@@ -15,6 +15,10 @@ from pyro_sparse.distributions.checks import Shape, require_methods, validates
 class Mirrored(TorchDistribution):
     r"""The law of 1 - z, for turning a law that piles up at 0 into one that piles up at 1.
 
+    .. math::
+        r_{\mathrm{mirrored}}(z) = r(1 - z), \qquad
+        R_{\mathrm{mirrored}}(z) = 1 - R(1 - z)
+
     References:
         DVAE++: Discrete Variational Autoencoders with Overlapping Transformations (Vahdat,
         Macready, Bian, Khoshaman, Andriyash, 2018), https://arxiv.org/abs/1802.04920

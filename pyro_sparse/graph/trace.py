@@ -95,6 +95,10 @@ def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
     shapes, by `torch.export`, which follows them but takes all layers apart. Arguments that are
     left out and are None by default stay None.
 
+    References:
+        torch.fx: Practical Program Capture and Transformation for Deep Learning in Python (Reed,
+        DeVito, He, Ussery, Ansel, 2022), https://arxiv.org/abs/2112.08429
+
     Args:
         net: any network whose control flow does not depend on values.
         example_input: a batch, or a tuple of the arguments of `net`.

@@ -44,6 +44,10 @@ class AutoSparse(nn.Module):
     `state_dict` loads into a fresh guide that was never called. The posterior at a constrained
     site is a law, never a point mass with a Jacobian.
 
+    References:
+        Variational Dropout and the Local Reparameterization Trick (Kingma et al., 2015),
+        https://arxiv.org/abs/1506.02557
+
     Args:
         model: The model: a network made by `bayesianize`, a module around one, or, with an
             example, any Pyro program.

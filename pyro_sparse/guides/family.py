@@ -37,6 +37,10 @@ class Family(nn.Module):
 class NormalFamily(Family):
     r"""Independent normals, for weights by default and for multiplicative scales as "gate".
 
+    References:
+        Weight Uncertainty in Neural Networks (Blundell, Cornebise, Kavukcuoglu, Wierstra,
+        2015), https://arxiv.org/abs/1505.05424
+
     Args:
         loc: Initial means, `(*shape)`.
         scale: Initial standard deviation.
@@ -119,6 +123,10 @@ class LawFamily(Family):
 class LogNormalFamily(Family):
     r"""Independent log-normals, for positive scales.
 
+    References:
+        Bayesian Compression for Deep Learning (Louizos, Ullrich, Welling, 2017),
+        https://arxiv.org/abs/1705.08665
+
     Args:
         loc: Initial means of the logarithm, `(*shape)`.
         scale: Initial standard deviation of the logarithm.
@@ -142,6 +150,10 @@ class LogNormalFamily(Family):
 
 class TruncatedLogNormalFamily(Family):
     r"""Independent truncated log-normals, for multiplicative noise between 0 and 1.
+
+    References:
+        Structured Bayesian Pruning via Log-Normal Multiplicative Noise (Neklyudov, Molchanov,
+        Ashukha, Vetrov, 2017), https://arxiv.org/abs/1705.07283
 
     Args:
         loc: Initial means of the logarithm, `(*shape)`.
@@ -167,6 +179,10 @@ class TruncatedLogNormalFamily(Family):
 
 class TransformedFamily(Family):
     r"""Independent normals carried to the prior's support.
+
+    References:
+        Automatic Differentiation Variational Inference (Kucukelbir, Tran, Ranganath, Gelman,
+        Blei, 2017), https://arxiv.org/abs/1603.00788
 
     Args:
         prior: The prior.

@@ -45,6 +45,10 @@ def fan_in_scale(factor: float) -> Callable[[str, torch.Size], float]:
     With a constant scale, the noise that reaches a unit grows with the number of its inputs;
     with this one it is the same in every layer.
 
+    References:
+        Delving Deep into Rectifiers (He et al., 2015),
+        https://arxiv.org/abs/1502.01852
+
     Args:
         factor: The factor `f`: the noise of a unit's pre-activation, for inputs of unit size.
 

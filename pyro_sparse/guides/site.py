@@ -29,10 +29,10 @@ class SiteSpec:
         name: Name of the site.
         source: The prior's law, or the module that owns it.
         shape: Shape of the site's value.
-        like: Any tensor of the dtype and on the device of the site's value.
+        like: A tensor of any shape, of the dtype and on the device of the site's value.
         event_dim: Number of event dimensions.
         role: "weight" or "gate".
-        initial: The value the site had in a trained network, or None.
+        initial: The value the site had in a trained network, of its shape, or None.
         shared: Whether the site's value is used in several places.
         batch_dim: The dimension of activations that counts examples.
     """

@@ -54,6 +54,10 @@ def calibration_scores(probs: Tensor, labels: Tensor, bins: int = 15) -> dict[st
 def reliability(probs: Tensor, labels: Tensor, bins: int = 15) -> tuple[Tensor, Tensor, Tensor]:
     """Mean confidence, accuracy and share of the examples of each bin that has any.
 
+    References:
+        On Calibration of Modern Neural Networks (Guo et al., 2017),
+        https://arxiv.org/abs/1706.04599
+
     Args:
         probs: Predicted class probabilities, `(examples, classes)`.
         labels: True classes, `(examples,)`.

@@ -51,7 +51,7 @@ def report(
     Args:
         model: A network made by `bayesianize`, with a likelihood around it.
         guide: Its guide.
-        example_input: Inputs of the model, two or more examples.
+        example_input: Inputs of the model, `(B, *)` with two or more examples.
         criterion: What is kept: a criterion of `pyro_sparse.prune`, or its name.
     """
 

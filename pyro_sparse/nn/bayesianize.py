@@ -56,6 +56,12 @@ def bayesianize(
     of the output projection (`self_attn.out`) has one entry a head. See there what noise of
     weights means in a sequence.
 
+    References:
+        Weight Uncertainty in Neural Networks (Blundell, Cornebise, Kavukcuoglu, Wierstra,
+        2015), https://arxiv.org/abs/1505.05424
+        Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
+        2018), https://arxiv.org/abs/1712.01312
+
     Args:
         net: The network. It is left as it is; its values initialise the guide.
         weight: The prior of weights: a law, expanded to each weight's shape, or a function of

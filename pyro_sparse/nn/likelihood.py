@@ -21,6 +21,10 @@ class Classifier(nn.Module):
 
     The likelihood of a minibatch of `B` examples counts `N / B` times.
 
+    References:
+        Stochastic Variational Inference (Hoffman, Blei, Wang, Paisley, 2013),
+        https://arxiv.org/abs/1206.7051
+
     Args:
         net: The network, usually made by `bayesianize`; maps inputs `(B, *)` to logits
             `(B, classes)`.
@@ -66,6 +70,10 @@ class Regressor(nn.Module):
 
     .. math::
         y_i \sim \mathcal{N}(f(x_i), \sigma^2), \quad i = 1, \dots, N
+
+    References:
+        Stochastic Variational Inference (Hoffman, Blei, Wang, Paisley, 2013),
+        https://arxiv.org/abs/1206.7051
 
     Args:
         net: The network, usually made by `bayesianize`; maps inputs `(B, *)` to means `(B, *out)`.

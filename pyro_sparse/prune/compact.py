@@ -44,6 +44,12 @@ def compact(
     input). The result is an ordinary module, traced: layers keep their names, the original
     `forward` method and class are gone.
 
+    References:
+        Pruning Filters for Efficient ConvNets (Li, Kadav, Durdanovic, Samet, Graf, 2017),
+        https://arxiv.org/abs/1608.08710
+        torch.fx: Practical Program Capture and Transformation for Deep Learning in Python (Reed,
+        DeVito, He, Ussery, Ansel, 2022), https://arxiv.org/abs/2112.08429
+
     Args:
         frozen: a plain network with exact zeros in its weights; it is not changed.
         example_input: a batch, one or two examples suffice, or a tuple of arguments.

@@ -40,7 +40,11 @@ class LayerCount:
 
 @dataclass(frozen=True)
 class Count:
-    """Layers of a network with their costs; the attributes are the totals, printing is a table."""
+    """Layers of a network with their costs; the attributes are the totals, printing is a table.
+
+    Attributes:
+        layers: one row for each layer with parameters or products, in order.
+    """
 
     layers: tuple[LayerCount, ...]
 

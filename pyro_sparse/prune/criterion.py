@@ -101,6 +101,10 @@ def dropout_rate(threshold: float = 0.99) -> Criterion:
     The same order as `log_alpha` on another scale: 0.99 is a log alpha of 4.595, and a log alpha
     of 3 is a rate of 0.953.
 
+    References:
+        Variational Dropout Sparsifies Deep Neural Networks (Molchanov, Ashukha, Vetrov, 2017),
+        https://arxiv.org/abs/1701.05369
+
     Args:
         threshold: rate in (0, 1).
     """
@@ -164,6 +168,10 @@ def whole_groups(
     weights would go. Gates, and parameters of one dimension such as biases, keep the criterion
     as it is.
 
+    References:
+        Pruning Filters for Efficient ConvNets (Li, Kadav, Durdanovic, Samet, Graf, 2017),
+        https://arxiv.org/abs/1608.08710
+
     Args:
         criterion: criterion of single weights, or the name of one.
         groups: dimensions that a group spans, negative, counted from the right of the weight, as
@@ -212,7 +220,11 @@ def register_criterion(
 
 
 def resolve(criterion: Criterion | str) -> Criterion:
-    """The criterion of that name with its paper's threshold; a criterion itself passes through."""
+    """The criterion of that name with its paper's threshold; a criterion itself passes through.
+
+    Args:
+        criterion: a criterion, or a name such as "auto" or "log_alpha".
+    """
     if callable(criterion):
         return criterion
 

@@ -37,6 +37,10 @@ def expected_macs(
     do not count. Gates whose law has no P(active), normal scales, count as open or closed by
     their criterion.
 
+    References:
+        Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
+        2018), https://arxiv.org/abs/1712.01312
+
     Args:
         model: A network made by `bayesianize`, or a model around one.
         guide: Its guide; gradients need an `AutoSparse`.

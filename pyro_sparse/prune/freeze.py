@@ -32,6 +32,12 @@ def freeze(
     test-time values and are folded into the weights they multiply. The result has the classes
     and names of the network that was given to `bayesianize`, and nothing of Pyro.
 
+    References:
+        Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
+        2018), https://arxiv.org/abs/1712.01312
+        Variational Dropout Sparsifies Deep Neural Networks (Molchanov, Ashukha, Vetrov, 2017),
+        https://arxiv.org/abs/1701.05369
+
     Args:
         model: A network made by `bayesianize`, or a model around one.
         guide: Its guide.

@@ -33,6 +33,10 @@ def variances(
     For going on as a Bayesian network after `compact`: its `plan.cut(path, variance)` is the
     variance of the compact network's parameter.
 
+    References:
+        Bayesian Compression for Deep Learning (Louizos, Ullrich, Welling, 2017),
+        https://arxiv.org/abs/1705.08665
+
     Args:
         model: A network made by `bayesianize`, or a model around one.
         guide: Its guide.

@@ -48,6 +48,9 @@ def grid(law: Distribution) -> Grid:
     References:
         Double Exponential Formulas for Numerical Integration (Takahasi, Mori, 1974),
         https://doi.org/10.2977/prims/1195192451
+
+    Args:
+        law: of any batch shape `(*batch)`, without event dimensions.
     """
     shape = (-1, *(1 for _ in law.batch_shape))
     nodes, weights = (x.reshape(shape).expand(-1, *law.batch_shape) for x in _rule(law))
@@ -65,7 +68,12 @@ def grid(law: Distribution) -> Grid:
 
 
 def expectation(law: Distribution, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """Expected value of a function under an elementwise law, `(*batch)`, differentiable."""
+    """Expected value of a function under an elementwise law, `(*batch)`, differentiable.
+
+    Args:
+        law: as for `grid`.
+        function: of values of any shape, elementwise.
+    """
     points = grid(law)
     values = function(points.nodes)
     return torch.where(points.masses > 0, points.masses * values, 0.0).sum(0)

@@ -12,13 +12,16 @@ FAILURE_RATE = 2e-5
 
 
 def kolmogorov(uniforms: Tensor) -> Tensor:
-    """P-value that the rows of `uniforms`, `(n, *batch)`, are uniform; smallest over the batch.
+    """P-value that draws are uniform on the unit interval; smallest over the batch.
 
     Corrected for the number of batch entries.
 
     References:
         Evaluating Kolmogorov's Distribution (Marsaglia, Tsang, Wang, 2003),
         https://doi.org/10.18637/jss.v008.i18
+
+    Args:
+        uniforms: independent draws, `(n, *batch)`.
     """
     count = uniforms.shape[0]
     ordered = uniforms.reshape(count, -1).sort(0).values
@@ -32,9 +35,13 @@ def kolmogorov(uniforms: Tensor) -> Tensor:
 
 
 def two_sided(draws: Tensor, expected: Tensor) -> Tensor:
-    """P-value that independent `draws`, `(n, *batch)`, have the expected mean; smallest of all.
+    """P-value that independent draws have the expected mean; smallest of all.
 
     Corrected for the number of batch entries. An entry without spread must be met exactly.
+
+    Args:
+        draws: of shape `(n, *batch)`.
+        expected: the mean, `(*batch)`.
     """
     draws = draws.reshape(draws.shape[0], -1)
     error = (draws.mean(0) - expected.reshape(-1)).abs()
