@@ -10,7 +10,7 @@ from typing import Any
 from pyro.distributions import Bernoulli, Delta, HalfCauchy, LogNormal, Normal
 from torch.distributions.kl import _dispatch_kl
 
-from docs.generate.docstrings import formulas, linked
+from docs.generate.docstrings import first_sentence, formulas, linked
 from docs.generate.markdown import bibtex, table
 from docs.generate.results import rows_of, settings_of
 from examples.lenet.laws import GroupLasso
@@ -109,7 +109,8 @@ def _page(slug: str, page: MethodPage, title: str, lead: str, text: str) -> Iter
         "among those of all methods on LeNet-300-100, where it was run."
     )
     yield "## Formula"
-    yield from formulas(page.formula or page.rule)
+    source = page.formula or page.rule
+    yield from formulas(source) or [first_sentence(source)]
     yield linked(text)
     yield from rows_of(page.results)
     yield "### Settings"

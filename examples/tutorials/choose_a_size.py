@@ -21,8 +21,8 @@ from pyro_sparse.nn import Classifier, bayesianize, gate_sites
 from pyro_sparse.prune import compact, count, freeze
 
 # %% tags=["parameters"] smoke={"epochs": 5, "shares": [0.3]}
-epochs = 60
-shares = [0.5, 0.2, 0.1, 0.05, 0.025]
+epochs = 40
+shares = [0.5, 0.2, 0.1, 0.04]
 
 # %%
 pixels, labels = load_digits(return_X_y=True)
