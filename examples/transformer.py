@@ -68,12 +68,12 @@ TASKS = {
     "digits": Task(
         functools.partial(SequenceClassifier, 8, 8, 10, dropout=0.1),
         rows,
-        "error %", epochs=80, batch=64, lr=3e-3, gate_lr=3e-2, penalty=0.05,
+        "error %", epochs=80, batch=64, lr=3e-3, gate_lr=3e-2, penalty=0.08,
     ),
     "characters": Task(
         functools.partial(CharacterModel, len(ALPHABET), 64),
         functools.partial(characters, length=64),
-        "bits", epochs=3, batch=32, lr=3e-3, gate_lr=3e-2, penalty=0.5,
+        "bits", epochs=2, batch=32, lr=3e-3, gate_lr=3e-2, penalty=1.0,
     ),
 }  # fmt: skip
 
@@ -157,7 +157,10 @@ def study(name: str, seed: int, smoke: bool) -> tuple[list[dict[str, Any]], Auto
         assess("dense", dense.net, dense.net, task, data),
         assess("heads and units removed", frozen, small, task, data),
     ]
-    print(f"\n{name}, seed {seed}\n{as_table(table)}\n\n{report(model, guide, data.x[:2])}")
+    print(
+        f"\n{name}, seed {seed}\n{as_table(table)}\n\n{report(model, guide, data.x[:2])}",
+        flush=True,
+    )
     return [{"task": name, "seed": seed, **row} for row in table], guide
 
 
@@ -181,20 +184,19 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
 
+    torch.set_num_threads(1)  # the matrices are too small to be shared between threads
     found, guides = [], {}
     for name in args.task:
         for seed in args.seeds:
             table, guides[name] = study(name, seed, args.smoke)
             found += table
+            result = {"settings": machine(), "medians": medians(found), "rows": found}
+            (args.out / "transformer.json").write_text(json.dumps(result, indent=2))
 
     draw_heads(guides, args.out / "transformer.png")
     for name in args.task:
         print(f"\n{as_table(medians([row for row in found if row['task'] == name]))}")
-    print(LEGEND)
-    settings = {"smoke": args.smoke, **machine()}
-    result = {"settings": settings, "rows": found, "medians": medians(found)}
-    (args.out / "transformer.json").write_text(json.dumps(result, indent=2))
-    print(f"Wrote {args.out}: transformer.json, transformer.png")
+    print(f"{LEGEND}\nWrote {args.out}: transformer.json, transformer.png")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def with_attention(
 
     Args:
         net: The network.
-        wanted: Whether to replace the module of a name.
+        wanted: Whether to put a module in the place of a name, as a function of both.
     """
 
     uses = _uses(net)
@@ -54,13 +54,14 @@ def with_attention(
     for name, module in list(net.named_modules(remove_duplicate=False)):
         if not is_convertible(module) or any(uses[id(p)] > 1 for p in module.parameters()):
             continue
-        if module not in made:
-            if not wanted(name, module):
-                continue
-            made[module] = Attention.from_torch(module)  # type: ignore[arg-type]
+
+        new = made.get(module) or Attention.from_torch(module)  # type: ignore[arg-type]
+        if module not in made and not wanted(name, new):
+            continue
+        made[module] = new
         if not name:
-            return made[module]
-        net.set_submodule(name, made[module])
+            return new
+        net.set_submodule(name, new)
     return net
 
 

@@ -91,7 +91,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a gate dimension that is none": (
         lambda: bayesianize(mlp(), gate=L0(1.0), gate_dim="channel"),
         ValueError,
-        r"gate_dim is 'in', 'out', 'weight' or 'layer', got 'channel' for",
+        r"gate_dim is 'in', 'out', 'weight', 'layer' or 'head', got 'channel' for",
     ),
     "a gate dimension that the layer lacks": (
         lambda: bayesianize(nn.Sequential(nn.Embedding(5, 3)), gate=L0(1.0)),
