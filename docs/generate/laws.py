@@ -10,7 +10,7 @@ from pathlib import Path
 from torch.distributions import Distribution, kl
 
 from docs.generate.docstrings import SECTION, first_sentence, linked, prose
-from docs.generate.markdown import bibtex, table
+from docs.generate.markdown import bibtex, pictures, table
 from docs.generate.results import rows_of
 from pyro_sparse import distributions
 
@@ -76,7 +76,7 @@ def _page(slug: str, page: LawPage, text: str) -> Iterator[str]:
 
     yield f"# {page.law}"
     yield _definition(law)
-    yield f"![{caption}](../pictures/laws/{slug}.svg)"
+    yield pictures(f"../pictures/laws/{slug}", caption)
     yield linked(caption)
     yield linked(text.strip(), {page.law})
     yield "## Divergences"

@@ -1,6 +1,6 @@
 """Small pieces of Markdown."""
 
-__all__ = ["bibtex", "table"]
+__all__ = ["bibtex", "pictures", "table"]
 
 from collections.abc import Iterable
 from typing import Any
@@ -27,3 +27,13 @@ def bibtex(*things: Any) -> str:
         *things: What `pyro_sparse.citations` takes.
     """
     return f"```bibtex\n{citations(*things)}\n```"
+
+
+def pictures(path: str, caption: str) -> str:
+    """Two pictures beside each other, or below each other on a phone.
+
+    Args:
+        path: Of both, without "-left.svg" and "-right.svg".
+        caption: What a reader is told who sees neither.
+    """
+    return " ".join(f"![{caption}]({path}-{side}.svg){{ .half }}" for side in ("left", "right"))

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 
 from docs.generate.methods import PAGES
-from docs.generate.pictures import COLOURS, STYLE
+from docs.generate.pictures import COLOURS, STYLE, side_by_side
 from docs.generate.results import merged
 from examples.lenet.laws import GroupLasso
 from examples.lenet.methods import METHODS
@@ -106,16 +106,13 @@ def draw_methods(folder: Path) -> None:
     """Draws the pictures of all methods.
 
     Args:
-        folder: Where they go, as `NAME.svg`.
+        folder: Where they go, as `NAME-left.svg` and `NAME-right.svg`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
-        with plt.rc_context(STYLE), torch.no_grad():
-            figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.9), layout="constrained")
+        with plt.rc_context(STYLE), torch.no_grad(), side_by_side(folder / name) as (left, right):
             _draw_divergence(left, name)
             _draw_results(right, page.results)
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-            plt.close(figure)
 
 
 def _draw_divergence(axes: Axes, name: str) -> None:

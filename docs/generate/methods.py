@@ -11,7 +11,7 @@ from pyro.distributions import Bernoulli, Delta, HalfCauchy, LogNormal, Normal
 from torch.distributions.kl import _dispatch_kl
 
 from docs.generate.docstrings import first_sentence, formulas, linked
-from docs.generate.markdown import bibtex, table
+from docs.generate.markdown import bibtex, pictures, table
 from docs.generate.results import rows_of, settings_of
 from examples.lenet.laws import GroupLasso
 from pyro_sparse.distributions import (
@@ -103,9 +103,11 @@ def _split(text: str) -> tuple[str, str, str]:
 def _page(slug: str, page: MethodPage, title: str, lead: str, text: str) -> Iterator[str]:
     yield f"# {title}"
     yield linked(lead)
-    yield f"![Error and weights of {title} beside all others](../pictures/methods/{slug}.svg)"
+    yield pictures(
+        f"../pictures/methods/{slug}", f"{title}: divergence, and error by weights left"
+    )
     yield (
-        "Left, the divergence of the posterior from the prior; right, this method's networks "
+        "First the divergence of the posterior from the prior, then this method's networks "
         "among those of all methods on LeNet-300-100, where it was run."
     )
     yield "## Formula"

@@ -1,8 +1,9 @@
 """A picture of each law, drawn from the law itself."""
 
-__all__ = ["draw_laws"]
+__all__ = ["COLOURS", "STYLE", "draw_laws", "side_by_side"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ STYLE = {
     "axes.prop_cycle": plt.cycler(color=COLOURS),
     "legend.frameon": False,
 }
+SIDES = ("left", "right")
 TALLEST = 6.0  # of a density
 
 Laws = Mapping[str, Any]
@@ -299,12 +301,24 @@ def draw_laws(folder: Path) -> None:
     """Draws the pictures of all laws.
 
     Args:
-        folder: Where they go, as `NAME.svg`.
+        folder: Where they go, as `NAME-left.svg` and `NAME-right.svg`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, picture in PICTURES.items():
-        with plt.rc_context(STYLE), torch.no_grad():
-            figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.9), layout="constrained")
+        with plt.rc_context(STYLE), torch.no_grad(), side_by_side(folder / name) as (left, right):
             picture.draw(left, right)
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-            plt.close(figure)
+
+
+@contextmanager
+def side_by_side(path: Path) -> Iterator[tuple[Axes, Axes]]:
+    """Two pictures, which stand beside each other where there is room.
+
+    Args:
+        path: Where they go, without "-left.svg" and "-right.svg".
+    """
+    figures = {side: plt.subplots(figsize=(4, 3), layout="constrained") for side in SIDES}
+    yield figures["left"][1], figures["right"][1]
+
+    for side, (figure, _) in figures.items():
+        figure.savefig(f"{path}-{side}.svg", metadata={"Date": None})
+        plt.close(figure)

@@ -64,7 +64,7 @@ report(model, guide, x[:2])
 
 # %%
 table = gate_table(guide)
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), width_ratios=[2, 1])
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), width_ratios=[3, 2])
 probabilities = {
     site: rows.prob_active.to_numpy() for site, rows in table.groupby("site", sort=False)
 }

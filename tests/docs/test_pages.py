@@ -95,7 +95,7 @@ def test_pages_of_laws_and_methods_are_whole(site: Path) -> None:
         if page.stem == "index":
             continue
 
-        for part in ["## When to use it", "## When not", ".svg)", "```bibtex\n@misc{"]:
+        for part in ["## When to use it", "## When not", "-right.svg)", "```bibtex\n@misc{"]:
             assert part in text, (page.stem, part)
         assert re.search(r"\\[\[(]", text), f"{page.stem} has no formula"
 
