@@ -32,12 +32,12 @@ dense network's time for a batch of 128 images over the compact one's, taking tu
 largest one between outputs of the compact network and of the network with zeros on 2,000 test
 images, as a share of the largest output.
 
-**No row here is a complete training.** They were made on a CPU core that others used
-too, in less than an hour each: `images` says how many images they learnt from, `epochs` how often they saw them (after the
-plus sign as a dense network before). "Re-encoded" data are the images of CIFAR-10 as JPEG files of
-quality 75, so that its errors are compared with the dense network's on the same files only. The
-dense ResNet-20 was begun for five epochs and shortened to four after its third: the learning rate
-in its history is not that of one cosine.
+**No row here is a complete training.** They were made on a CPU core that others used too, in
+less than an hour each: `images` says how many images they learnt from, `epochs` how often they
+saw them (after the plus sign as a dense network before). "Re-encoded" data are the images of
+CIFAR-10 as JPEG files of quality 75, so that errors are compared with those of the dense network
+on the same files only. The dense ResNet-20 was begun for five epochs and shortened to four after
+its third: the learning rate in its history is not that of one cosine.
 """
 
 FULL = """## Complete trainings
