@@ -34,7 +34,7 @@ from pyro_sparse.distributions import (
 )
 
 COLOURS = ("#1f5a85", "#d9622b", "#4b8b3b", "#8a4f9e")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "pyro_sparse",
     "font.size": 9,
     "axes.spines.top": False,

@@ -19,7 +19,7 @@ from pyro_sparse.inspect import gate_table, plots
 from pyro_sparse.prune import masks
 
 # %% tags=["parameters"] smoke={"epochs": 2}
-epochs = 60
+epochs = 80
 
 # %%
 pyro.set_rng_seed(0)
@@ -29,14 +29,14 @@ x, y = torch.tensor(pixels / 16).float(), torch.tensor(labels)
 # %% [markdown]
 # ## The model
 #
-# Each pixel is used or not, with a coin of 1/2 before we look; a weight is normal. The statement
+# Each pixel is used or not, with a coin of 1/50 before we look; a weight is normal. The statement
 # of the weight names its gate, so that its divergence counts only as often as the gate is open:
 # that makes the posterior a spike and a slab. One pixel's gate controls the weights in its column.
 
 
 # %%
 def model(x, y=None):
-    z = pyro.sample("z", Bernoulli(torch.full((64,), 0.5)).to_event(1))
+    z = pyro.sample("z", Bernoulli(torch.full((64,), 0.02)).to_event(1))
     prior = Normal(torch.zeros(10, 64), 1.0).to_event(2)
     w = pyro.sample("w", prior, infer={"gated_by": "z"})
     logits = nn.functional.linear(x * z, w)

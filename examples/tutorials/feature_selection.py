@@ -21,8 +21,8 @@ from pyro_sparse.inspect import calibration_scores, gate_table
 from pyro_sparse.nn import Classifier, bayesianize
 
 # %% tags=["parameters"] smoke={"epochs": 2, "seeds": 1}
-epochs = 200
-seeds = 5
+epochs = 300
+seeds = 4
 
 # %%
 table = load_breast_cancer()
@@ -47,16 +47,17 @@ y, y_test = (torch.tensor(part) for part in split[2:])
 # %%
 def train(seed: int):
     pyro.set_rng_seed(seed)
-    net = nn.Sequential(nn.Linear(60, 32), nn.ReLU(), nn.Linear(32, 2))
+    net = nn.Sequential(nn.Linear(60, 8), nn.ReLU(), nn.Linear(8, 2))
     network = bayesianize(
         net,
-        weight=Normal(0.0, 0.3),
+        weight=Normal(0.0, 1.0),
         gate=Bernoulli(torch.tensor(0.1)),
         gate_dim=lambda name, module: "in" if name == "0" else None,
     )
     model = Classifier(network, num_data=len(x))
-    guide = AutoSparse(model, init_gate_prob=0.8)
-    fit(model, guide, (x, y), epochs=epochs, lr=3e-3, gate_lr=2e-2, progress=False, seed=seed)
+    guide = AutoSparse(model, init_scale=0.05)
+    settings = {"lr": 3e-3, "gate_lr": 2e-2, "warm_up": (0.0, 0.5), "progress": False}
+    fit(model, guide, (x, y), epochs=epochs, seed=seed, **settings)
     return model, guide
 
 

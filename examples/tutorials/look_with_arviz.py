@@ -111,7 +111,7 @@ arviz.loo(result)
 
 # %%
 sparser = described(*train(prior=0.001))
-print(sparser["constant_data"]["0.gate.prob_active"].to_series().round(2).to_dict())
+print(sparser["constant_data"]["0.gate.prob_active"].to_series().round(2).to_string())
 arviz.compare({"prior 0.2": result, "prior 0.001": sparser})
 
 # %% [markdown]

@@ -43,7 +43,9 @@ def dense() -> nn.Module:
 net = dense()
 model = Classifier(bayesianize(net, gate=L0(0.0)), num_data=len(x))
 guide = AutoSparse(model, init_gate_prob=0.8)
-fit(model, guide, (x, y), epochs=epochs, gate_lr=3e-2, budget=Budget(weights=0.05), progress=False)
+training = fit(
+    model, guide, (x, y), epochs=epochs, gate_lr=3e-2, budget=Budget(weights=0.05), progress=False
+)
 
 # %% [markdown]
 # ## 1. What goes

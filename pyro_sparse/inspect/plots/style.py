@@ -88,7 +88,7 @@ def log_ticks(ax: "Axes", which: Literal["x", "y"]) -> None:
 
 def to_array(values: Data, name: str) -> "ndarray":
     """A float array of finite numbers, at least one."""
-    tensor = values if isinstance(values, torch.Tensor) else torch.as_tensor(values)
+    tensor = values if isinstance(values, torch.Tensor) else torch.tensor(values)
     tensor = tensor.detach().cpu().double()
 
     if tensor.numel() == 0:
