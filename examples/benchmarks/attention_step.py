@@ -66,7 +66,8 @@ def contender(
 def in_layers(net: SequenceClassifier) -> nn.Module:
     """The same network with its attention in linear layers."""
     new = copy.deepcopy(net)
-    for block in new.blocks:
+    blocks: Any = new.blocks
+    for block in blocks:
         block.attention = Attention.from_torch(block.attention)
     return new
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 
 from pyro_sparse.guides import AutoSparse
@@ -22,8 +23,9 @@ def draw_heads(guides: Mapping[str, AutoSparse], path: Path) -> None:
         guides: Guides of transformers, by title.
         path: Where the picture goes.
     """
+    size, heights = (5.2 * len(guides), 5.0), {"height_ratios": [1, 2]}
     figure, axes = plt.subplots(
-        2, len(guides), figsize=(5.2 * len(guides), 5.6), layout="constrained", squeeze=False
+        2, len(guides), figsize=size, layout="constrained", squeeze=False, gridspec_kw=heights
     )
     for column, (title, guide) in enumerate(guides.items()):
         gates = {
@@ -42,11 +44,7 @@ def draw_heads(guides: Mapping[str, AutoSparse], path: Path) -> None:
 def _draw_layers(ax: Any, chances: Any) -> None:
     """One square a head, with its number in it."""
     ax.imshow(chances, cmap="Blues", vmin=0, vmax=1)
-    for (layer, head), chance in zip(
-        ((i, j) for i in range(chances.shape[0]) for j in range(chances.shape[1])),
-        chances.ravel(),
-        strict=True,
-    ):
+    for (layer, head), chance in np.ndenumerate(chances):
         colour = "white" if chance > 0.5 else "black"
         ax.text(head, layer, f"{chance:.2f}", ha="center", va="center", color=colour)
 

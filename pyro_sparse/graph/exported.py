@@ -25,7 +25,7 @@ def exported(net: nn.Module, inputs: tuple[Any, ...], symbolic: Exception) -> fx
     for path, module in net.named_modules():
         if type(module) is Attend:
             module.__class__ = _Marked
-            module.path = path  # type: ignore[assignment]
+            vars(module)["path"] = path
 
     try:
         program = torch.export.export(net, inputs, dynamic_shapes=sizes)

@@ -173,11 +173,11 @@ class Attention(nn.Module):
 
     def _take(self, module: nn.MultiheadAttention) -> None:
         packed, given = module.in_proj_weight, module.in_proj_bias
-        weights = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
+        weights: Any = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
         weights = weights if packed is None else packed.chunk(3)
-        biases = (None, None, None) if given is None else given.chunk(3)
+        biases: Any = (None, None, None) if given is None else given.chunk(3)
 
-        layers = (self.q, self.k, self.v)
+        layers: Any = (self.q, self.k, self.v)
         for layer, weight, bias in zip(layers, weights, biases, strict=True):
             layer.weight = _parameter(weight, weight if packed is None else packed)
             layer.bias = None if bias is None else _parameter(bias, given)

@@ -64,7 +64,8 @@ def _with_attention(
     """The network with attention in layers where any of them is wanted, and where all are."""
     attention = {name: module for name, module in net.named_modules() if is_convertible(module)}
     whole = {name for name, m in attention.items() if select is not None and select(name, m)}
-    gated = {name.rpartition(".")[0] for name in gate_dim} if isinstance(gate_dim, Mapping) else {}
+    sites = gate_dim if isinstance(gate_dim, Mapping) else ()
+    gated = {name.rpartition(".")[0] for name in sites}
 
     def wanted(name: str, new: nn.Module) -> bool:
         layers = ((f"{name}.{p}" if name else p, new.get_submodule(p)) for p in PROJECTIONS)

@@ -99,10 +99,11 @@ def batch_dims(net: nn.Module, given: int | None) -> Mapping[str, int]:
     if given is not None and given < 0:
         raise ValueError(f"batch_dim counts from the left and is at least 0, got {given}.")
 
-    dims = defaultdict(lambda: 0 if given is None else given)
+    dims: defaultdict[str, int] = defaultdict(lambda: 0 if given is None else given)
     for name, module in net.named_modules() if given is None else ():
-        layer = isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer)
-        attention = module.self_attn if layer else module
+        attention: nn.Module = module
+        if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
+            attention = module.self_attn
         if isinstance(attention, Attention | nn.MultiheadAttention) and not attention.batch_first:
             dims |= {path: 1 for path, _ in module.named_modules(prefix=name)}
     return dims

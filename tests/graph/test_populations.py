@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pyro_sparse.graph.attend import Attend
 from pyro_sparse.graph.liveness import forward_facts
 from pyro_sparse.graph.populations import Population, populations, readers_of_inputs
 from pyro_sparse.graph.trace import trace
@@ -62,6 +63,25 @@ def test_a_weight_read_behind_the_back_of_its_layer() -> None:
             return self.last(F.linear(x, self.layer.weight))
 
     assert of(Reading(), torch.ones(2, 3)).keys() == {"last"}
+
+
+def test_heads_go_as_a_whole() -> None:
+    class Seeing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.q, self.k, self.v = (nn.Linear(3, 6) for _ in range(3))
+            self.attend = Attend(2)
+            self.out = nn.Linear(6, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.attend(self.q(x), self.k(x), self.v(x)))
+
+    found = of(Seeing(), torch.randn(5, 2, 3))
+
+    assert {name: (p.size, p.width) for name, p in found.items()} == {
+        "q": (2, 3), "k": (2, 3), "v": (2, 3), "out": (4, 1)
+    }  # fmt: skip
+    assert found["v"].reader == "out" and found["q"].kin == found["v"].kin
 
 
 def test_a_network_that_is_one_layer() -> None:

@@ -79,6 +79,14 @@ def test_output_gates_by_hand() -> None:
     torch.testing.assert_close(found["w"], (KL * z.prob_active.unsqueeze(-1)).sum())
 
 
+def test_gates_of_several_columns_by_hand() -> None:
+    z = gate(2)
+
+    found = divergence(z, {"gated_repeat": 2})
+
+    torch.testing.assert_close(found["w"], (KL * z.prob_active.repeat_interleave(2)).sum())
+
+
 def test_numbers_of_a_two_by_two_example() -> None:
     """KL(N(1, 1) || N(0, 1)) = 1/2, and a gate of logit 0 is open with probability 0.831822."""
     weight, prior = dist.Normal(torch.ones(2, 2), 1.0), dist.Normal(torch.zeros(2, 2), 1.0)

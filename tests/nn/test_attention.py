@@ -110,8 +110,8 @@ def test_gradients_are_torchs() -> None:
     theirs(x, x, x)[0].square().sum().backward()
     ours(x, x, x)[0].square().sum().backward()
 
-    found = torch.cat([layer.weight.grad for layer in (ours.q, ours.k, ours.v)])
-    torch.testing.assert_close(found, theirs.in_proj_weight.grad, rtol=1e-4, atol=1e-4)
+    grads: list[Any] = [layer.weight.grad for layer in (ours.q, ours.k, ours.v)]
+    torch.testing.assert_close(torch.cat(grads), theirs.in_proj_weight.grad, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("weights", [True, False])
@@ -180,7 +180,7 @@ def test_inside_torchs_encoder(
     """Also without gradients, where torch would take its fused kernel and nested tensors."""
     theirs = nn.TransformerEncoder(layer(batch_first=batch_first, norm_first=norm_first), 2)
     theirs.train(training)
-    ours = copy.deepcopy(theirs)
+    ours: Any = copy.deepcopy(theirs)
     for block in ours.layers:
         block.self_attn = Attention.from_torch(block.self_attn)
 
@@ -200,7 +200,7 @@ def test_inside_torchs_encoder(
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_inside_torchs_decoder(batch_first: bool) -> None:
     theirs = nn.TransformerDecoderLayer(8, 2, 16, dropout=0.0, batch_first=batch_first).eval()
-    ours = copy.deepcopy(theirs)
+    ours: Any = copy.deepcopy(theirs)
     for name in ("self_attn", "multihead_attn"):
         setattr(ours, name, Attention.from_torch(getattr(theirs, name)))
     x, memory = torch.randn(4, 4, 8), torch.randn(4, 4, 8)

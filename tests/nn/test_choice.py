@@ -1,5 +1,7 @@
 """Layers of attention among those that are converted, and gates of its heads."""
 
+from typing import Any
+
 import pyro
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from pyro_sparse.distributions import L0, EmpiricalNormal, LogUniform
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import TraceSparse_ELBO
-from pyro_sparse.nn import Attention, all_but, bayesianize, by_name, by_type, layers
+from pyro_sparse.nn import Attention, Selector, all_but, bayesianize, by_name, by_type, layers
 from tests.nn.networks import priors
 
 
@@ -25,8 +27,8 @@ PARTS = ("q", "k", "v", "out")
 @pytest.mark.parametrize(
     "select", [by_type(nn.MultiheadAttention), by_name("*.self_attn"), by_name("*attn.*") & layers]
 )
-def test_attention_is_selected_by_its_own_name_or_its_parts(select: object) -> None:
-    new = bayesianize(net(), weight=LogUniform(), select=select)  # type: ignore[arg-type]
+def test_attention_is_selected_by_its_own_name_or_its_parts(select: Selector) -> None:
+    new = bayesianize(net(), weight=LogUniform(), select=select)
 
     sites = {f"layers.{i}.self_attn.{part}.weight" for i in range(2) for part in PARTS}
     assert priors(new).keys() == sites
@@ -74,8 +76,8 @@ def test_heads_are_where_attention_is_read() -> None:
 def test_a_head_is_drawn_once_an_example(batch_first: bool, given: bool) -> None:
     """Equal examples see equal values of the gates at all of their positions, and only they."""
     attention = Attention(8, 4, batch_first=batch_first)
-    options = {"batch_dim": 0 if batch_first else 1} if given else {}
-    model = bayesianize(attention, gate=L0(1.0), gate_dim="head", **options)
+    where = (0 if batch_first else 1) if given else None
+    model = bayesianize(attention, gate=L0(1.0), gate_dim="head", batch_dim=where)
     guide = AutoSparse(model, init_gate_prob=0.5)
     x = torch.randn(1, 1, 8).expand(6, 40, 8)
     x = x.transpose(0, 1) if batch_first else x
@@ -92,7 +94,7 @@ def test_gates_multiply_what_heads_saw() -> None:
     attention = Attention(8, 4, batch_first=True)
     model = bayesianize(attention, gate=L0(1.0), gate_dim="head")
     x, gate = torch.randn(2, 5, 8), torch.tensor([1.0, 0.0, 0.5, 0.0])
-    seen = []
+    seen: list[Tensor] = []
     attention.attend.register_forward_hook(lambda module, args, result: seen.append(result))
 
     found = poutine.condition(model, {"out.gate": gate})(x, x, x, need_weights=False)[0]
@@ -143,7 +145,7 @@ class Pooled(nn.Module):
 
 
 def test_closed_heads_do_not_count_in_the_divergence() -> None:
-    laws = {"weight": EmpiricalNormal(), "gate": L0(0.0), "gate_dim": "head"}
+    laws: Any = {"weight": EmpiricalNormal(), "gate": L0(0.0), "gate_dim": "head"}
     model = Pooled(bayesianize(net(), select=by_name("layers.0.*.out"), **laws), positions=1)
     guide = AutoSparse(model)
     site = "layers.0.self_attn.out"

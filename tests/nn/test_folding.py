@@ -29,6 +29,15 @@ def test_a_folded_gate_does_what_the_gate_did(name: str, dim: str) -> None:
     torch.testing.assert_close(torch.func.functional_call(layer, folded, (x,)), wanted)
 
 
+def test_a_head_is_several_columns() -> None:
+    layer, x, gate = nn.Linear(6, 4), torch.randn(5, 6), torch.rand(3)
+
+    folded = {n: fold_gate(layer, n, p, gate, "head") for n, p in layer.named_parameters()}
+
+    wanted = layer(x * gate.repeat_interleave(2))
+    torch.testing.assert_close(torch.func.functional_call(layer, folded, (x,)), wanted)
+
+
 def test_gates_of_single_weights_leave_the_bias() -> None:
     layer = nn.Linear(3, 2)
     gate = torch.rand(2, 3)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -18,7 +20,9 @@ def layer(batch_first: bool = True) -> nn.TransformerEncoderLayer:
 
 
 def test_attention_anywhere_is_replaced() -> None:
-    net = nn.ModuleDict({"layers": nn.ModuleList([layer(), layer()]), "head": nn.Linear(8, 3)})
+    net: Any = nn.ModuleDict(
+        {"layers": nn.ModuleList([layer(), layer()]), "head": nn.Linear(8, 3)}
+    )
     x = torch.randn(2, 5, 8)
     expected = net["layers"][0](x)
 
@@ -46,7 +50,7 @@ def test_only_what_is_wanted() -> None:
 
 def test_one_module_under_two_names_stays_one() -> None:
     attention = nn.MultiheadAttention(8, 2)
-    net = nn.ModuleDict({"a": attention, "b": attention})
+    net: Any = nn.ModuleDict({"a": attention, "b": attention})
 
     with_attention(net)
 
@@ -54,7 +58,7 @@ def test_one_module_under_two_names_stays_one() -> None:
 
 
 def test_tied_parameters_are_left_alone() -> None:
-    net = nn.ModuleList([nn.MultiheadAttention(8, 2) for _ in range(2)])
+    net: Any = nn.ModuleList([nn.MultiheadAttention(8, 2) for _ in range(2)])
     net[1].in_proj_weight = net[0].in_proj_weight
 
     with_attention(net)

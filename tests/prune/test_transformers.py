@@ -214,7 +214,7 @@ def test_masks(batch_first: bool, kind: str) -> None:
 def test_zeros_in_attention_of_torch() -> None:
     """Compaction needs no conversion before."""
     net, x = made("norm first")
-    zero(net.layers[0].self_attn.out_proj.weight, slice(None), [0, 1, 4, 5])
+    zero(net.get_parameter("layers.0.self_attn.out_proj.weight"), slice(None), [0, 1, 4, 5])
 
     smaller = compact(net, x)
 
@@ -237,8 +237,8 @@ def test_attention_of_ones_own_is_left_alone() -> None:
 
     net = nn.Sequential(Own(), nn.LayerNorm(8), nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 3))
     x = torch.randn(2, 5, 8)
-    zero(net[0].out.weight, slice(None), [0, 1])
-    zero(net[4].weight, slice(None), [0, 1, 2])
+    zero(net.get_parameter("0.out.weight"), slice(None), [0, 1])
+    zero(net.get_parameter("4.weight"), slice(None), [0, 1, 2])
 
     smaller = compact(net, x)
 
