@@ -50,7 +50,9 @@ class Budget(nn.Module):
 
     So the size never ends above the budget. It ends below where single units are large beside
     the budget, or where the prior closes more than the budget asks for: a budget is no promise
-    to use it up.
+    to use it up. In a training of few steps gates hardly move, most of the closing is left to
+    the third stage, and the error shows it: where `size` jumps in the history, train longer or
+    with a larger `gate_lr`.
 
     Entries without a probability of being 0, such as weights of sparse variational dropout, are
     counted by a sigmoid around the threshold of their criterion. For programs made by
