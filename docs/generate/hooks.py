@@ -6,6 +6,8 @@ from typing import Any
 
 from latex2mathml.converter import convert
 
+# What the converter leaves of commands and environments that it does not know.
+UNKNOWN = re.compile(r"<m[iot]>(\\|&</)")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
 
@@ -17,4 +19,6 @@ def on_page_content(content: str, **kwargs: Any) -> str:
 def _drawn(found: re.Match[str]) -> str:
     display = "block" if found[2] == "[" else "inline"
     math = convert(html.unescape(found[3]).strip(), display=display)
+    if UNKNOWN.search(math):
+        raise ValueError(f"latex2mathml does not know all of this formula: {found[3]}")
     return f'<div class="formula">{math}</div>' if display == "block" else math

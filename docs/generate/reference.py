@@ -74,4 +74,10 @@ def _rules() -> Iterator[str]:
     for (q, p), rule in sorted(kl._KL_REGISTRY.items(), key=str):
         if rule.__module__.startswith("pyro_sparse."):
             yield f"### {q.__name__}, {p.__name__} {{ #{q.__name__}-{p.__name__} }}"
-            yield prose(inspect.getdoc(rule) or "").strip()
+            yield _listed(prose(inspect.getdoc(rule) or "")).strip()
+
+
+def _listed(doc: str) -> str:
+    """References as a list of their own, outside of mkdocstrings, which knows the section."""
+    head, _, tail = doc.partition("References:\n")
+    return head + "References:\n\n" + inspect.cleandoc("\n" + tail) if tail else doc

@@ -71,11 +71,11 @@ def _normal_empirical(q: Normal, p: EmpiricalNormal) -> Tensor:
 
 
 def empirical_kl(q: Normal, p: EmpiricalNormal, weights: Tensor | None = None) -> Tensor:
-    r"""The same with weights that count in part, such as weights behind a gate.
+    r"""Divergence of a normal from `EmpiricalNormal`, where weights may count in part.
 
-    The variance of a group is then the weighted mean of the expected squares, which minimises
-    the *weighted* sum of the result. The result itself is not weighted: an ELBO multiplies it
-    by the probability of the gate, as it does with every other divergence.
+    Weights behind a gate do. The variance of a group is then the weighted mean of the expected
+    squares, which minimises the *weighted* sum of the result. The result itself is not weighted:
+    an ELBO multiplies it by the probability of the gate, as it does with every other divergence.
 
     References:
         Variational Dropout via Empirical Bayes (Kharitonov, Molchanov, Vetrov, 2018),
