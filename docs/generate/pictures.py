@@ -5,10 +5,12 @@ __all__ = ["COLOURS", "STYLE", "draw_laws", "side_by_side"]
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from pyro.distributions import Laplace, Normal
@@ -128,7 +130,7 @@ def draw_density(axes: Axes, laws: Laws) -> None:
             place = end + side * 0.03 * (number + 1)
             axes.plot([place, place], [0, height], color=COLOURS[number], linewidth=3)
 
-    tallest = max(float(line.get_ydata().max()) for line in axes.lines)
+    tallest = max(float(max(np.asarray(line.get_ydata()))) for line in axes.lines)
     atoms = any(getattr(law, "has_atoms", False) for law in laws.values())
     label = "density; bars: P(z = 0), P(z = 1)" if atoms else "density"
     axes.set(xlabel="z", ylabel=label, ylim=(0, min(TALLEST, 1.4 * tallest)))
@@ -144,6 +146,10 @@ def _group(loc: Tensor, zeros: int) -> Tensor:
     means = loc[:, None] * (torch.arange(10) >= zeros)
     prior = EmpiricalNormal(-1).expand(means.shape)
     return kl_divergence(Normal(means, 1.0), prior).sum(-1) / 10
+
+
+def _signal_to_noise(loc: Tensor, scale: float) -> Tensor:
+    return TruncatedLogNormal(loc, torch.tensor(scale)).snr
 
 
 def _truncated(scale: float) -> Callable[[Tensor], Tensor]:
@@ -251,7 +257,7 @@ PICTURES: dict[str, Any] = {
     "empirical_normal": Priors(
         {"a variance for each weight": _slab(EmpiricalNormal())},
         "divergence, nats",
-        {f"{n} of 10 means are 0": lambda x, n=n: _group(x, n) for n in (0, 5, 9)},
+        {f"{n} of 10 means are 0": partial(_group, zeros=n) for n in (0, 5, 9)},
         "mean over deviation of the others",
         span=(-6.0, 6.0),
         moved=(-6.0, 6.0),
@@ -273,10 +279,7 @@ PICTURES: dict[str, Any] = {
             for m, s in [(0.0, 0.2), (-1.0, 0.5), (-3.0, 2.0)]
         },
         "density, up to 6",
-        {
-            f"scale {s:g}": lambda x, s=s: TruncatedLogNormal(x, torch.tensor(s)).snr
-            for s in (0.5, 1.0, 2.0)
-        },
+        {f"scale {scale:g}": partial(_signal_to_noise, scale=scale) for scale in (0.5, 1.0, 2.0)},
         "loc; units are dropped below 1",
         span=(0.001, 0.999),
         xlabel="z",

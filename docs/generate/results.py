@@ -3,6 +3,7 @@
 __all__ = ["merged", "rows_of", "settings_of"]
 
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from docs.generate.markdown import table
 from examples.lenet.methods import METHODS, method_for
 from examples.mnist_table import RESULTS, collect, merge, published_text
 
+LONG = re.compile(r"\d+\.\d{7,}")  # what single precision makes of a short number
 HEAD = ["method", "seeds", "error, %", "architecture", "weights", "x", "epochs", "published"]
 
 
@@ -38,7 +40,8 @@ def rows_of(methods: Sequence[str]) -> Iterator[str]:
     for net in dict.fromkeys(net for net, _ in rows):
         lines = [_line(row) for name in methods if (row := rows.get((net, name)))]
         yield f"`{net}`, trained by `python -m examples.mnist`:"
-        yield table(HEAD, lines)
+        shown = len(HEAD) - (not any(line[-1] for line in lines))
+        yield table(HEAD[:shown], [line[:shown] for line in lines])
 
     missing = [METHODS[name].title for name in methods if not any(key[1] == name for key in rows)]
     if missing:
@@ -84,4 +87,4 @@ def _plain(value: Any) -> str:
         return str(value)
 
     named = (f"{key} `{getattr(law, '__name__', law)}`" for key, law in value.items())
-    return ", ".join(named)
+    return LONG.sub(lambda found: f"{float(found[0]):.6g}", ", ".join(named))

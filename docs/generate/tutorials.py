@@ -42,10 +42,11 @@ def write_tutorials(folder: Path) -> None:
         folder: Where they go.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    titles = []
+    titles: list[str] = []
     for name in ORDER:
         shown = _executed(name) or notebook(name)
         shown.metadata.pop("jupytext", None)
+        shown.metadata.setdefault("language_info", {"name": "python"})
         nbformat.write(shown, folder / f"{name}.ipynb")
 
         text, resources = MarkdownExporter().from_notebook_node(
