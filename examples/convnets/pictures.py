@@ -9,6 +9,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
+from pyro_sparse.inspect.plots.style import log_ticks
+
 plt.switch_backend("Agg")
 
 Row = Mapping[str, Any]
@@ -44,6 +46,7 @@ def draw_training(row: Row, path: Path) -> None:
 
     for axes in (left, middle, right):
         axes.set_xlabel("epoch")
+        axes.set_xlim(0, epochs[-1] * 1.05)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(color="0.92")
         axes.spines[["top", "right"]].set_visible(False)
@@ -73,7 +76,8 @@ def draw_sizes(rows: Sequence[Row], path: Path) -> None:
             axes.plot(size, wrong, "o", color=colour, mfc=face, label=label)
             place = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
             axes.annotate(f"{number}", (size, wrong), fontsize=8, **place)
-        axes.set(xscale="log", xlabel=f"{title} of the compact network")
+        log_ticks(axes, "x")
+        axes.set_xlabel(f"{title} of the compact network")
         axes.margins(0.12)
         axes.grid(which="both", color="0.93")
         axes.set_axisbelow(True)
