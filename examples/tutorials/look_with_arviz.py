@@ -24,7 +24,7 @@ from pyro_sparse.nn import Regressor, bayesianize
 warnings.simplefilter("ignore")  # the older line announces the newer one
 arviz = importlib.import_module("arviz")
 
-# %% tags=["parameters"] smoke={"epochs": 2, "num_samples": 20}
+# %% tags=["parameters"] smoke={"epochs": 2, "num_samples": 100}
 epochs = 300
 num_samples = 500
 
