@@ -52,7 +52,7 @@ class _Marked(Attend):
 
     path: str
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         query: Tensor,
         key: Tensor,

@@ -55,7 +55,7 @@ def with_attention(
         if not is_convertible(module) or any(uses[id(p)] > 1 for p in module.parameters()):
             continue
 
-        new = made.get(module) or Attention.from_torch(module)  # type: ignore[arg-type]
+        new = made.get(module) or Attention.from_torch(module)
         if module not in made and not wanted(name, new):
             continue
         made[module] = new

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, fx, nn
 
 from pyro_sparse.graph.transformers import TRANSFORMERS, followed
 
-OPTIONS = {"dim_feedforward": 16, "dropout": 0.0, "batch_first": True}
+OPTIONS: dict[str, Any] = {"dim_feedforward": 16, "dropout": 0.0, "batch_first": True}
 
 
 def encoder(norm_first: bool) -> nn.TransformerEncoder:

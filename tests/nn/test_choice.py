@@ -157,6 +157,7 @@ def test_closed_heads_do_not_count_in_the_divergence() -> None:
         with torch.no_grad():
             logits.copy_(torch.tensor(values))
             elbo(model, guide)(torch.randn(6, 5, 8), torch.randint(8, (6,)))
+        assert elbo.parts is not None
         kl[name] = float(elbo.parts.kl[f"{site}.weight"])
 
     assert 0 < kl["half"] < 0.7 * kl["open"]
