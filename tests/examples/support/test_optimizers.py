@@ -2,6 +2,7 @@
 
 import copy
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from examples.support.optimizers import Together
 
-MAKERS = {"weights": partial(SGD, momentum=0.9, nesterov=True), "gates": Adam}
+MAKERS: dict[str, Any] = {"weights": partial(SGD, momentum=0.9, nesterov=True), "gates": Adam}
 
 
 def parameters() -> list[nn.Parameter]:
