@@ -33,7 +33,8 @@ def compact(
     takes), hidden units, channels, branches. Units that are added to one another or concatenated
     stay aligned: one goes only where all do. A constant other than 0 is folded into the bias of
     the layer behind it; where that is not exact, under a zero-padded convolution, the unit stays
-    and `plan.kept` names it.
+    and `plan.kept` names it. Heads of attention go as a whole, from torch's modules or those of
+    `Attention`; attention written out by hand stays as it is.
 
     The analysis and the surgery are this package's own. Torch-Pruning, which looks at zeros
     without asking what a removed unit leaves behind, is not used: it does not fold constants, nor

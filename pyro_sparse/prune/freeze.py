@@ -30,7 +30,8 @@ def freeze(
 
     Weights are posterior means, zero where the criterion drops them; gates are their laws'
     test-time values and are folded into the weights they multiply. The result has the classes
-    and names of the network that was given to `bayesianize`, and nothing of Pyro.
+    and names of the network that was given to `bayesianize`, and nothing of Pyro; in the place of
+    torch's attention there is `Attention` of `pyro_sparse.nn`.
 
     References:
         Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
