@@ -149,12 +149,13 @@ def main() -> None:
 
 def trainings(run: Runs, targets: Sequence[float], seeds: Sequence[int]) -> Iterator[list[Row]]:
     """The results, some at a time, so that a sweep that is cut short has a page, too."""
+    for seed in seeds:
+        yield [run(Budget(weights=target), target, seed) for target in targets]
     for target in targets:
-        by_size = [run(Budget(weights=target), target, seed) for seed in seeds]
         tried = tune(run, target, seeds[0])
         chosen = min(tried, key=off)
-        by_penalty = [run(chosen["penalty"], target, seed) for seed in seeds[1:]]
-        yield [*by_size, chosen | {"trainings": len(tried)}, *by_penalty]
+        others = [run(chosen["penalty"], target, seed) for seed in seeds[1:]]
+        yield [chosen | {"trainings": len(tried)}, *others]
     for seed in seeds:
         yield [run(Budget(macs=target), target, seed) for target in targets]
 

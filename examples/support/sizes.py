@@ -13,9 +13,12 @@ Row = dict[str, Any]
 
 PAGE = """# Budgets: the size asked for, the size reached, and what it costs
 
-Written by `python -m examples.sweep`; {settings}. Sizes are those of the compact network, a plain
-torch module, and its error is the one after the last epoch on the test images. In a network of
-linear layers multiply-adds are weights, so that both kinds of budget ask for the same.
+Written by `python -m examples.sweep`, from `sweep.json`: {settings}.
+
+Sizes are those of the compact network, a plain torch module, and its error is the one after the
+last epoch on the test images; medians of the seeds. In a network of linear layers multiply-adds
+are weights, so that both kinds of budget ask for the same. A penalty is tuned with the first seed
+by at most four trainings, until the size is right to 6 %.
 
 {medians}
 
@@ -30,6 +33,7 @@ KINDS = {
     "macs": ("s", "Budget(macs=...)"),
     "penalty": ("x", "L0(...), tuned"),
 }
+AXES = ("weights %", "error %")
 COLUMNS = ("kind", "target %", "seed", "penalty", "weights %", "MACs %", "error %", "architecture")
 BEGIN, END = "<!-- sizes, written by examples.sweep -->", "<!-- end of sizes -->"
 
@@ -90,8 +94,10 @@ def _draw(rows: list[Row], path: Path) -> None:
         for row in rows:
             if row["kind"] == kind:
                 groups.setdefault(row["target %"], []).append(row)
-        points = [(r["weights %"], r["error %"]) for group in groups.values() for r in group]
-        axes.plot(*zip(*points, strict=True), marker, color=f"C{index}", alpha=0.5, label=label)
+        if not groups:
+            continue  # not run yet
+        xs, ys = ([r[name] for g in groups.values() for r in g] for name in AXES)
+        axes.plot(xs, ys, marker, color=f"C{index}", alpha=0.5, label=label)
         axes.plot(*_middles(groups), color=f"C{index}", lw=1)
 
     targets = sorted({row["target %"] for row in rows})
@@ -104,8 +110,7 @@ def _draw(rows: list[Row], path: Path) -> None:
 
 
 def _middles(groups: dict[float, list[Row]]) -> tuple[list[float], list[float]]:
-    names = ("weights %", "error %")
-    xs, ys = ([median(r[name] for r in group) for group in groups.values()] for name in names)
+    xs, ys = ([median(r[name] for r in group) for group in groups.values()] for name in AXES)
     return xs, ys
 
 
