@@ -260,14 +260,12 @@ class _Program:
 
 def _lower(graph: Graph, inputs: Sequence[Tensor], mode: str, alone: bool) -> Callable:
     """Compiles a graph; `alone` where no gradient is asked of it later."""
-    if not alone:
-        # The noise is drawn in the loops that use it, and again for the gradients: none is kept.
-        return torch.compile(graph.module, mode=mode, fullgraph=True, dynamic=False)
-
     options: dict[str, Any] = dict(torch._inductor.list_mode_options(mode))
     if all(tensor.device.type == "cpu" for tensor in inputs):
-        # On a processor torch's vectorised draws are faster than draws in the loops.
+        # Noise drawn number by number in a fused loop takes longer than torch's vectorised draws.
         options["fallback_random"] = True
+    if not alone:
+        return torch.compile(graph.module, options=options, fullgraph=True, dynamic=False)
 
     with torch.no_grad():
         examples: list[Any] = [tensor.detach() for tensor in inputs]

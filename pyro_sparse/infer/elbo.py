@@ -54,11 +54,10 @@ class TraceSparse_ELBO(ELBO):
         num_particles: Number of draws the bound is averaged over.
         compile: True runs guide, model, divergences and gradients as one compiled graph; "auto"
             does so where it can, and else runs eagerly with one warning. The first evaluation
-            of its kind is always eager.
+            of its kind is always eager. On a CPU both draw the same numbers from a seed.
         gradients: How a compiled bound is differentiated: "joint" in the graph itself, which is
-            fastest on small networks, and on a CPU draws the eager bound's noise; "loss" by
-            autograd, which compiles faster and keeps less in memory on large ones; "auto" takes
-            "joint" up to five million trained numbers.
+            fastest on small networks; "loss" by autograd, which compiles faster on large ones;
+            "auto" takes "joint" up to five million trained numbers.
         mode: Mode of torch's compiler: "default", "reduce-overhead" (CUDA graphs) or
             "max-autotune".
         variance_dtype: A lower precision for the variances of local samples: `torch.bfloat16`

@@ -1,6 +1,6 @@
 """What tests of compiled programs share: graphs that run as they were captured."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,9 +27,3 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(compiled, "_lower", lower)
     return graphs
-
-
-@pytest.fixture
-def same_noise() -> Iterator[None]:
-    with torch._inductor.config.patch(fallback_random=True):
-        yield

@@ -72,7 +72,7 @@ def test_captured_training_is_eager_training(
 @needs_compiler
 @pytest.mark.slow
 @pytest.mark.parametrize("gradients", ["joint", "loss"])
-def test_compiled_training_is_eager_training(gradients: str, same_noise: None) -> None:
+def test_compiled_training_is_eager_training(gradients: str) -> None:
     net = bayesianize(nn.Linear(6, 3), weight=LogUniform(), gate=L0(0.1))
     agree(Classifier(net, num_data=80), gradients=gradients)
 
