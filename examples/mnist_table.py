@@ -16,7 +16,7 @@ from typing import Any
 
 from examples.lenet.chart import draw_chart
 from examples.lenet.methods import METHODS
-from examples.lenet.published import DENSE, MARKS, PUBLISHED, Mark
+from examples.lenet.published import DENSE, MARKS, PUBLISHED, Mark, Published
 
 RESULTS = Path(__file__).parent / "results" / "mnist"
 
@@ -90,6 +90,11 @@ def published_text(net: str, method: str) -> str:
     )
 
 
+def published_line(row: Published) -> list[str]:
+    factor = DENSE[row.net] / row.weights
+    return [row.title, f"{row.error:g}", row.architecture, f"{row.weights:,.0f}", f"{factor:.1f}"]
+
+
 def markdown(head: list[str], lines: list[list[str]]) -> str:
     rule = ["---"] * len(head)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])
@@ -120,16 +125,7 @@ def section(net: str, data: str, methods: dict[str, list[Row]]) -> str:
     parts = [f"## {net} on {data}", markdown(head, [our_line(row) for row in rows])]
     if data == "mnist":
         others = [p for p in PUBLISHED if p.net == net and p.method not in methods]
-        lines = [
-            [
-                p.title,
-                f"{p.error:g}",
-                p.architecture,
-                f"{p.weights:,.0f}",
-                f"{DENSE[net] / p.weights:.1f}",
-            ]
-            for p in others
-        ]
+        lines = [published_line(row) for row in others]
         parts += ["Published, without a row of ours above:"]
         parts += [markdown(["method", "error", "architecture", "weights", "x"], lines)]
         parts += ["The best published points, and how close the rows above come:"]
@@ -141,7 +137,8 @@ def section(net: str, data: str, methods: dict[str, list[Row]]) -> str:
 
 def commands(found: dict[tuple[str, str], dict[str, list[Row]]]) -> str:
     lines = [
-        f"python -m examples.mnist --net {net} --data {of_data(data)} --method {name} --seed "
+        f"python -m examples.mnist --net {net}"
+        f" --data {data.replace('-random-', ' --random-labels ')} --method {name} --seed "
         f"{' '.join(str(row['seed']) for row in rows)} --epochs {rows[0]['epochs']}"
         f"  # at {', '.join(sorted({short(row['commit']) for row in rows}))}"
         for (net, data), methods in found.items()
@@ -153,11 +150,6 @@ def commands(found: dict[tuple[str, str], dict[str, list[Row]]]) -> str:
         "them. Shared core, one thread: seconds are no benchmark."
     )
     return "\n".join(["## Commands", "", about, "", "```bash", *lines, "```"])
-
-
-def of_data(data: str) -> str:
-    """The option that names a data set, random labels included."""
-    return data.replace("-random-", " --random-labels ")
 
 
 def short(commit: str | None) -> str:

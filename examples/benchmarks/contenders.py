@@ -129,7 +129,8 @@ def _ours(net: nn.Module, x: Tensor, y: Tensor) -> Iterator[tuple[str, Any]]:
 
     model = Classifier(bayesianize(net, weight=LogUniform()), N)
     guide = AutoSparse(model)
-    drawn = TraceSparse_ELBO(compile=True)(model, global_draws()(guide))
+    sampled_guide: Any = global_draws()(guide)
+    drawn = TraceSparse_ELBO(compile=True)(model, sampled_guide)
     parameters = nn.ModuleList([model, guide]).parameters()
     yield "ours, compiled, sampled weights", step_of(functools.partial(drawn, x, y), parameters)
 

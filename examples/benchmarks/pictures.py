@@ -74,8 +74,8 @@ def draw_time_to_error(rows: list[dict[str, Any]], path: Path) -> None:
     for row, (colour, marker, dash) in zip(rows, itertools.cycle(STYLES), strict=False):
         seconds, errors = zip(*row["curve"], strict=True)
         goal = [i for i, time in enumerate(seconds) if time == row["seconds"]]
-        look = {"color": colour, "marker": marker, "markersize": 9, "markevery": goal}
-        ax.plot(seconds, errors, dash, label=row["contender"], **look)
+        (line,) = ax.plot(seconds, errors, dash, color=colour, label=row["contender"])
+        line.set(marker=marker, markersize=9, markevery=goal)
 
     ax.set_yscale("log")
     ax.minorticks_off()
