@@ -2,6 +2,7 @@ r"""Budgets: the size that a network shall have, in the place of a penalty to tu
 
 __all__ = ["Budget"]
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass
@@ -224,7 +225,7 @@ class Budget(nn.Module):
         chances, before = about.sizes.expected(), about.sizes.kept()
         kept = before
         for index, sites in enumerate(about.closable):
-            kept = cut(lambda k, i=index: float(self._excess(k)[i]), chances, kept, sites)
+            kept = cut(functools.partial(self._excess_of, index), chances, kept, sites)
         for sites in itertools.compress(about.closable, self.pressed):
             # What is opened for one constraint may count in another.
             kept = refill(lambda k: float(self._excess(k).max()), chances, kept, sites)
@@ -245,6 +246,9 @@ class Budget(nn.Module):
 
     def _closed(self) -> list[Tensor]:
         return [getattr(self, f"closed_{index}") for index in range(len(self.about.sites))]
+
+    def _excess_of(self, index: int, chances: dict[str, Tensor]) -> float:
+        return float(self._excess(chances)[index])
 
     def _excess(self, chances: dict[str, Tensor]) -> Tensor:
         """Log of size to allowed size, one for each constraint."""
