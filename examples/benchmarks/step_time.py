@@ -4,7 +4,8 @@ Sparse variational dropout with local noise on a three-layer perceptron: by hand
 and compiled; in Pyro with `TraceMeanField_ELBO` and sampled weights; in NumPyro, bayesian-torch
 and TyXe, where they are installed and run; and here, eager, compiled in both forms, with the
 variances in bfloat16, with sampled weights, and with the optimiser in the compiled step too. Each
-takes its turns in one process, at each batch size with the first width and at each width with the first batch size.
+takes its turns in one process, at each batch size with the first width and at each width with the
+first batch size.
 
     python -m examples.benchmarks.step_time [--batch 128 ...] [--width 300 ...] [--others]
 """
