@@ -20,6 +20,9 @@ from pyro_sparse.nn.torch_attention import heads_of, projections_of, with_attent
 
 Site = tuple[str, str]
 
+# Closed units are tried here: a shortcut may be added to some units of a layer only.
+STARTS = (0.0, 0.5)
+
 
 class GateSites(dict[str, str]):
     r"""Where gates are, by module path: "in", "out" or "head". It prints as a table.
@@ -113,7 +116,9 @@ def gate_sites(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> GateS
 
     while True:
         chosen = _matching(found, places)
-        failed = _still_needed(traced, net, found, chosen)
+        failed = {}
+        for start in STARTS:
+            failed |= _still_needed(traced, net, found, chosen, start)
         needed |= failed
         for node in failed:
             places[node].remove(chosen[node])
@@ -200,8 +205,12 @@ def _still_needed(
     net: nn.Module,
     found: dict[fx.Node, Population],
     chosen: dict[fx.Node, Site],
+    start: float,
 ) -> dict[fx.Node, str]:
-    """Closes one gate at each site; the populations that lose no unit, and who needs it."""
+    """Closes one gate at each site; the populations that lose no unit, and who needs it.
+
+    The first one closed is the unit that lies at the share `start` of its population.
+    """
     turn: Counter[int] = Counter()
     closed: dict[fx.Node, int] = {}
     values = {name: parameter.clone() for name, parameter in traced.root.named_parameters()}
@@ -210,7 +219,8 @@ def _still_needed(
         for node, (path, dim) in chosen.items():
             # A unit that others are added to goes when all of them are closed: never the same.
             population = found[node]
-            closed[node] = turn[population.kin] % population.size
+            first = int(start * population.size)
+            closed[node] = (first + turn[population.kin]) % population.size
             turn[population.kin] += 1
             _close(traced.root, net, path, dim, closed[node])
 
@@ -218,8 +228,8 @@ def _still_needed(
         for name, parameter in traced.root.named_parameters():
             parameter.copy_(values[name])
 
-    first = {n: unit * found[n].width for n, unit in closed.items()}
-    return {n: facts.reason(n, unit) for n, unit in first.items() if facts.present(n)[unit]}
+    rows = {n: unit * found[n].width for n, unit in closed.items()}
+    return {n: facts.reason(n, row) for n, row in rows.items() if facts.present(n)[row]}
 
 
 def _close(root: nn.Module, net: nn.Module, path: str, dim: str, unit: int) -> None:

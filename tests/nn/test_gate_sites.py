@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.alexnet import alexnet
 from models.lenet import lenet5, lenet_300_100
+from models.resnet import ResNet
 from models.vgg import vgg
 from models.wide_resnet import wrn_small
 from pyro_sparse.distributions import L0
@@ -116,6 +117,16 @@ def test_a_residual_stream_has_no_gates_and_its_branches_do() -> None:
     assert sites == {f"blocks.{i}.bn1": "out" for i in range(3)}
     assert sites.left_out["stem"] == "blocks.1.shortcut"
     assert sites.left_out["blocks.2.conv2"] == "head"
+
+
+def test_a_shortcut_added_to_some_of_the_units_counts() -> None:
+    net = ResNet(1, width=8).eval()  # the last stage's shortcut has zeros around its channels
+
+    sites = gate_sites(net, torch.randn(2, 3, 32, 32))
+
+    assert "stage3.0.bn1" in sites
+    assert not any(path.endswith("bn2") for path in sites)
+    assert "stage3.0.conv2" in sites.left_out
 
 
 def test_constants_that_cannot_be_folded_count() -> None:
