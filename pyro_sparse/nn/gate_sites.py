@@ -116,7 +116,7 @@ def gate_sites(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> GateS
 
     while True:
         chosen = _matching(found, places)
-        failed = {}
+        failed: dict[fx.Node, str] = {}
         for start in STARTS:
             failed |= _still_needed(traced, net, found, chosen, start)
         needed |= failed
