@@ -2,6 +2,7 @@
 
 The contenders of the question about time, each in a fresh process: what a later step has in use
 at its highest beyond what was held before it, so without parameters and the optimiser's state.
+JAX keeps what it has once taken, so that its number is no comparison.
 
     python -m examples.benchmarks.step_memory [--batch 128 ...] [--width 300 ...] [--others]
 """
