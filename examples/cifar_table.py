@@ -15,7 +15,8 @@ from typing import Any
 from examples.convnets.methods import METHODS
 from examples.convnets.nets import NETS
 from examples.convnets.pictures import draw_sizes
-from examples.mnist_table import markdown, short
+from examples.support.commit import short
+from examples.support.table import as_markdown
 
 RESULTS = Path(__file__).parent / "results" / "cifar"
 
@@ -111,7 +112,7 @@ def command(row: Row) -> str:
 
 def page(rows: list[Row], pictures: list[str]) -> str:
     head = ["", "network", "method", "data", "images", "epochs", "error", "best", "weights"]
-    table = markdown(
+    table = as_markdown(
         [*head, "MACs (expected)", "faster", "difference"],
         [line(n, r) for n, r in enumerate(rows, 1)],
     )

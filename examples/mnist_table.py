@@ -17,6 +17,8 @@ from typing import Any
 from examples.lenet.chart import draw_chart
 from examples.lenet.methods import METHODS
 from examples.lenet.published import DENSE, MARKS, PUBLISHED, Mark, Published
+from examples.support.commit import short
+from examples.support.table import as_markdown
 
 RESULTS = Path(__file__).parent / "results" / "mnist"
 
@@ -95,11 +97,6 @@ def published_line(row: Published) -> list[str]:
     return [row.title, f"{row.error:g}", row.architecture, f"{row.weights:,.0f}", f"{factor:.1f}"]
 
 
-def markdown(head: list[str], lines: list[list[str]]) -> str:
-    rule = ["---"] * len(head)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])
-
-
 def mark_line(mark: Mark, rows: list[Row]) -> str:
     """How close the results come to the best published point."""
     kind = "whole units" if mark.structured else "single weights"
@@ -122,12 +119,12 @@ def section(net: str, data: str, methods: dict[str, list[Row]]) -> str:
     rows = [merge(methods[name]) for name in METHODS if name in methods]
     head = ["method", "seeds", "error", "best", "train", "architecture", "weights", "x", "MACs"]
     head += ["epochs", "published"]
-    parts = [f"## {net} on {data}", markdown(head, [our_line(row) for row in rows])]
+    parts = [f"## {net} on {data}", as_markdown(head, [our_line(row) for row in rows])]
     if data == "mnist":
         others = [p for p in PUBLISHED if p.net == net and p.method not in methods]
         lines = [published_line(row) for row in others]
         parts += ["Published, without a row of ours above:"]
-        parts += [markdown(["method", "error", "architecture", "weights", "x"], lines)]
+        parts += [as_markdown(["method", "error", "architecture", "weights", "x"], lines)]
         parts += ["The best published points, and how close the rows above come:"]
         parts += ["\n".join(mark_line(m, rows) for m in MARKS if m.net == net)]
         missing = ", ".join(METHODS[name].title for name in METHODS if name not in methods)
@@ -150,11 +147,6 @@ def commands(found: dict[tuple[str, str], dict[str, list[Row]]]) -> str:
         "them. Shared core, one thread: seconds are no benchmark."
     )
     return "\n".join(["## Commands", "", about, "", "```bash", *lines, "```"])
-
-
-def short(commit: str | None) -> str:
-    """The commit in brief; + marks a checkout with changes of its own."""
-    return "unknown" if commit is None else commit[:10] + "+" * commit.endswith("+")
 
 
 def sources() -> str:

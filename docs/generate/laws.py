@@ -10,8 +10,9 @@ from pathlib import Path
 from torch.distributions import Distribution, kl
 
 from docs.generate.docstrings import SECTION, first_sentence, linked, prose
-from docs.generate.markdown import bibtex, pictures, table
+from docs.generate.markdown import bibtex, pictures
 from docs.generate.results import rows_of
+from examples.support.table import as_markdown
 from pyro_sparse import distributions
 
 
@@ -67,7 +68,7 @@ def write_laws(texts: Path, folder: Path) -> None:
         for slug, page in LAWS.items()
     ]
     head = (texts / "index.md").read_text()
-    (folder / "index.md").write_text(head + "\n" + table(["law", ""], rows) + "\n")
+    (folder / "index.md").write_text(head + "\n" + as_markdown(["law", ""], rows) + "\n")
 
 
 def _page(slug: str, page: LawPage, text: str) -> Iterator[str]:

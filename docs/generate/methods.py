@@ -11,9 +11,10 @@ from pyro.distributions import Bernoulli, Delta, HalfCauchy, LogNormal, Normal
 from torch.distributions.kl import _dispatch_kl
 
 from docs.generate.docstrings import first_sentence, formulas, linked
-from docs.generate.markdown import bibtex, pictures, table
+from docs.generate.markdown import bibtex, pictures
 from docs.generate.results import rows_of, settings_of
 from examples.lenet.laws import GroupLasso
+from examples.support.table import as_markdown
 from pyro_sparse.distributions import (
     L0,
     EmpiricalNormal,
@@ -89,7 +90,7 @@ def write_methods(texts: Path, folder: Path) -> None:
         rows.append([f"[{title}]({slug}.md)", f"{page.pair[0].__name__}, {page.pair[1].__name__}"])
 
     head = (texts / "index.md").read_text()
-    listed = table(["method", "posterior and prior"], rows)
+    listed = as_markdown(["method", "posterior and prior"], rows)
     (folder / "index.md").write_text(head + "\n" + listed + "\n")
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 from torch.distributions import kl
 
 from docs.generate.docstrings import first_sentence, prose, public_names
-from docs.generate.markdown import table
+from examples.support.table import as_markdown
 
 PAGES = {
     "pyro_sparse": ["pyro_sparse"],
@@ -46,7 +46,11 @@ def write_reference(folder: Path) -> None:
         [f"[`{names[0]}`]({page}.md)", first_sentence(importlib.import_module(names[0]))]
         for page, names in PAGES.items()
     ]
-    text = ["# Reference", "Everything public, package by package.", table(["package", ""], rows)]
+    text = [
+        "# Reference",
+        "Everything public, package by package.",
+        as_markdown(["package", ""], rows),
+    ]
     (folder / "index.md").write_text("\n\n".join(text) + "\n")
 
 
@@ -58,7 +62,7 @@ def _package(module: ModuleType) -> Iterator[str]:
     listed = {name: getattr(module, name) for name in module.__all__}
     shown = {name: thing for name, thing in listed.items() if callable(thing)}
     if shown:
-        yield table(["name", ""], [[_name(n), first_sentence(t)] for n, t in shown.items()])
+        yield as_markdown(["name", ""], [[_name(n), first_sentence(t)] for n, t in shown.items()])
 
     for name in shown:
         if public_names().get(name) == (path := f"{module.__name__}.{name}"):

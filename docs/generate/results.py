@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from docs.generate.markdown import table
 from examples.lenet.methods import METHODS, method_for
 from examples.mnist_table import RESULTS, collect, merge, published_text
+from examples.support.table import as_markdown
 
 LONG = re.compile(r"\d+\.\d{7,}")  # what single precision makes of a short number
 HEAD = ["method", "seeds", "error, %", "architecture", "weights", "x", "epochs", "published"]
@@ -41,7 +41,7 @@ def rows_of(methods: Sequence[str]) -> Iterator[str]:
         lines = [_line(row) for name in methods if (row := rows.get((net, name)))]
         yield f"`{net}`, trained by `python -m examples.mnist`:"
         shown = len(HEAD) - (not any(line[-1] for line in lines))
-        yield table(HEAD[:shown], [line[:shown] for line in lines])
+        yield as_markdown(HEAD[:shown], [line[:shown] for line in lines])
 
     missing = [METHODS[name].title for name in methods if not any(key[1] == name for key in rows)]
     if missing:
@@ -66,7 +66,7 @@ def settings_of(name: str) -> str:
         "budget": f"{method.budget:g} of the weights" if method.budget else "",
     }
     rows = [[key, _plain(value)] for key, value in given.items() if value]
-    return table([method.title, ""], rows)
+    return as_markdown([method.title, ""], rows)
 
 
 def _line(row: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ its highest. Once more with the variances of the local noise in bfloat16.
 """
 
 import argparse
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -15,27 +16,17 @@ from typing import Any
 import torch
 
 from examples.benchmarks.architecture_step import CONTENDERS, KINDS, base_of, contender, with_bases
-from examples.benchmarks.memory import added, in_fresh_processes
+from examples.benchmarks.memory import in_fresh_processes, of_a_step
 from examples.benchmarks.timing import machine
 from examples.support.table import as_table
-
-
-def memory(*setting: Any) -> float:
-    """MiB of the parameters and of what a step adds to them."""
-    torch.set_num_threads(1)
-    step, owner = contender(*setting)
-    for _ in range(2):
-        step()
-
-    held = sum(t.numel() * t.element_size() for t in owner.state_dict().values())
-    return held / 2**20 + added(step)
 
 
 def measure(pixels: int, args: argparse.Namespace) -> list[dict[str, Any]]:
     """Memories, and their ratios to the deterministic network run the same way."""
     names = with_bases(args.only)
     calls = [(name, args.network, args.batch, pixels, args.device) for name in names]
-    mib = dict(zip(names, in_fresh_processes(memory, calls), strict=True))
+    found = in_fresh_processes(functools.partial(of_a_step, contender), calls)
+    mib = dict(zip(names, found, strict=True))
     return [
         {"pixels": pixels, "contender": n, "MiB": mib[n], "ratio": mib[n] / mib[base_of(n)]}
         for n in names
@@ -62,6 +53,7 @@ def main() -> None:
         rows += found
 
     settings = {"network": args.network, "batch": args.batch, "pixels": args.pixels, **machine()}
+    settings |= {"only": args.only} if args.only != CONTENDERS else {}
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "architecture_memory.json"
     file.write_text(json.dumps({"settings": settings, "rows": rows}, indent=2))

@@ -131,6 +131,7 @@ def main() -> None:
 
     settings = {"network": args.network, "batch": args.batch, "pixels": args.pixels}
     settings |= {"rounds": args.rounds, "steps": args.steps, **machine()}
+    settings |= {"only": args.only} if args.only != CONTENDERS else {}
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "architecture_step.json").write_text(
         json.dumps({"settings": settings, "rows": rows}, indent=2)

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from examples.benchmarks.memory import added, in_fresh_processes
+from examples.benchmarks.memory import in_fresh_processes, of_a_step
 from examples.benchmarks.timing import interleaved, machine
 from examples.support.table import as_table
 from models.transformer import SequenceClassifier
@@ -72,17 +72,6 @@ def in_layers(net: SequenceClassifier) -> nn.Module:
     return new
 
 
-def memory(*setting: Any) -> float:
-    """MiB of the parameters and of what a step adds to them."""
-    torch.set_num_threads(1)
-    step, owner = contender(*setting)
-    for _ in range(2):
-        step()
-
-    held = sum(t.numel() * t.element_size() for t in owner.state_dict().values())
-    return held / 2**20 + added(step)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=64)
@@ -103,6 +92,7 @@ def main() -> None:
     names = [name for name in CONTENDERS if name in {base, *args.only}]
     setting = (args.batch, args.length, args.width, args.compiled, args.device)
     ms = interleaved({n: contender(n, *setting)[0] for n in names}, args.rounds, args.steps)
+    memory = functools.partial(of_a_step, contender)
     found = [] if args.smoke else in_fresh_processes(memory, [(n, *setting) for n in names])
     mib = dict(zip(names, found, strict=False))
 
@@ -116,6 +106,7 @@ def main() -> None:
     settings = {"batch": args.batch, "length": args.length, "width": args.width}
     settings |= {"rounds": args.rounds, "steps": args.steps}
     settings |= {"compiled": True} if args.compiled else {}
+    settings |= {"only": args.only} if args.only != CONTENDERS else {}
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "attention_step.json"
     file.write_text(json.dumps({"settings": settings | machine(), "rows": rows}, indent=2))

@@ -1,6 +1,6 @@
 """Memory of a call, measured in a process of its own."""
 
-__all__ = ["added", "highest", "in_fresh_processes"]
+__all__ = ["added", "highest", "in_fresh_processes", "of_a_step"]
 
 import ctypes
 import math
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 
 def highest() -> float:
@@ -48,6 +49,24 @@ def added(call: Callable[[], Any]) -> float:
     before = highest()
     call()
     return highest() - before
+
+
+def of_a_step(
+    contender: Callable[..., tuple[Callable[[], None], nn.Module]], *setting: Any
+) -> float:
+    """Memory of a network's parameters and of what a later step adds to them, in MiB.
+
+    Args:
+        contender: Makes a training step and what holds its parameters.
+        *setting: Its arguments.
+    """
+    torch.set_num_threads(1)
+    step, owner = contender(*setting)
+    for _ in range(2):
+        step()
+
+    held = sum(t.numel() * t.element_size() for t in owner.state_dict().values())
+    return held / 2**20 + added(step)
 
 
 def in_fresh_processes(

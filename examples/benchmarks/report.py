@@ -4,10 +4,12 @@ __all__ = ["HERE", "QUESTIONS", "write_report"]
 
 import ast
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 from examples.benchmarks.pictures import draw_step_time, draw_time_to_error
+from examples.support.table import as_markdown
 
 HERE = Path(__file__).parent
 QUESTIONS = (
@@ -61,19 +63,17 @@ def answer(name: str, result: dict[str, Any]) -> str:
     lines = [f"    python -m examples.benchmarks.run {name}{options}\n", f"On {on}.\n"]
 
     for rows in (value for key, value in result.items() if key != "settings"):
-        lines += [as_markdown(table) + "\n" for table in _tables(name, rows)]
+        lines += [as_page(table) + "\n" for table in _tables(name, rows)]
     if name in PICTURES:
         PICTURES[name](result["rows"], HERE / "results" / f"{name}.png")
         lines.append(f"![{question(name)}](results/{name}.png)\n")
     return "\n".join(lines)
 
 
-def as_markdown(rows: list[dict[str, Any]]) -> str:
+def as_page(rows: list[dict[str, Any]]) -> str:
     """A table of rows; a cell is empty where a row lacks the key."""
     keys = [key for key in dict.fromkeys(k for row in rows for k in row) if key != "curve"]
-    lines = [keys, ["---"] * len(keys)]
-    lines += [[_cell(row.get(key)) for key in keys] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return as_markdown(keys, [[_cell(row.get(key)) for key in keys] for row in rows])
 
 
 def _tables(name: str, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -93,7 +93,7 @@ def _tables(name: str, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]
 
 def _option(key: str, value: Any) -> str:
     if isinstance(value, list):
-        value = " ".join(str(item) for item in value)
+        value = shlex.join(str(item) for item in value)
     return f"--{key}" if value is True else f"--{key} {value}"
 
 

@@ -1,6 +1,6 @@
 """Which state of the code made a result."""
 
-__all__ = ["commit"]
+__all__ = ["commit", "short"]
 
 import subprocess
 from pathlib import Path
@@ -18,3 +18,8 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+
+def short(commit: str | None) -> str:
+    """The commit in brief; + marks a checkout with changes of its own."""
+    return "unknown" if commit is None else commit[:10] + "+" * commit.endswith("+")

@@ -9,6 +9,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
+from examples.support.table import as_markdown
+
 Row = dict[str, Any]
 
 PAGE = """# Budgets: the size asked for, the size reached, and what it costs
@@ -115,9 +117,7 @@ def _middles(groups: dict[float, list[Row]]) -> tuple[list[float], list[float]]:
 
 
 def _table(rows: list[Row]) -> str:
-    lines = [list(rows[0]), ["---"] * len(rows[0])]
-    lines += [[_cell(value) for value in row.values()] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return as_markdown(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
 
 
 def _cell(value: Any) -> str:

@@ -49,8 +49,9 @@ class Budget(nn.Module):
       had to press, and left the network smaller than it may be, what is most likely to be open
       is opened again, as much as fits.
 
-    So the size never ends above the budget. It ends below where single units are large beside
-    the budget, or where the prior closes more than the budget asks for: a budget is no promise
+    So the size does not end above the budget where gates are as `gate_sites` proposes them, each
+    removing something of its own. It ends below where single units are large beside the budget,
+    or where the prior closes more than the budget asks for: a budget is no promise
     to use it up. In a training of few steps gates hardly move, most of the closing is left to
     the third stage, and the error shows it: where `size` jumps in the history, train longer or
     with a larger `gate_lr`.

@@ -10,11 +10,11 @@ from torch.distributions import kl
 
 from docs.generate.docstrings import linked, prose, public_names
 from docs.generate.laws import LAWS, write_laws
-from docs.generate.markdown import table
 from docs.generate.methods import PAGES, write_methods
 from docs.generate.reference import write_reference
 from docs.generate.results import merged, rows_of
 from examples.lenet.methods import METHODS
+from examples.support.table import as_markdown
 from pyro_sparse import distributions
 from pyro_sparse.guides import table as families
 from pyro_sparse.prune import criterion
@@ -157,7 +157,7 @@ def test_code_and_own_names_are_not_linked() -> None:
 
 
 def test_bars_in_cells_are_escaped() -> None:
-    assert table(["a"], [["log |w|"]]) == "| a |\n| --- |\n| log \\|w\\| |"
+    assert as_markdown(["a"], [["log |w|"]]) == "| a |\n| --- |\n| log \\|w\\| |"
 
 
 def test_the_navigation_names_the_pages(site: Path) -> None:
