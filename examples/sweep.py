@@ -1,8 +1,8 @@
 """What does a network of a given size get wrong? One training a size, no strength to tune.
 
 Trains LeNet-300-100 on MNIST with gates on its inputs and hidden units to each of several
-budgets of weights and of multiply-adds, and beside them with an L0 penalty that is tuned, by as
-many trainings as that takes, until the network has the same size. Measures the compact networks.
+budgets of weights and of multiply-adds, and beside them with an L0 penalty on each weight that is
+tuned, by as many trainings as that takes, until the network has the same size. Measures the compact networks.
 Started again, it goes on where it was, also inside a training.
 
     python -m examples.sweep [--data-root DIR] [--epochs N] [--seeds N ...] [--out DIR]
@@ -17,7 +17,7 @@ from typing import Any
 
 import pyro
 import torch
-from torch import nn
+from torch import Size, nn
 
 from examples.lenet.data import load
 from examples.support.data import Data, digits
@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {"batch_size": 250, "lr": 3e-3, "gate_lr": 3e-2}
 INIT_GATE_PROB = 0.8
 
 # Where the search for a penalty begins, and what it goes on: size falls as its power -1 / SLOPE.
-FIRST, SLOPE, TRIES, WITHIN = 0.8, 1.4, 4, 0.06
+FIRST, SLOPE, TRIES, WITHIN = 0.3, 1.4, 4, 0.06
 
 Setting = Budget | float
 
@@ -46,7 +46,8 @@ def train(setting: Setting, seed: int, data: Data, epochs: int, checkpoint: Path
     # Where there is a budget it alone closes gates.
     penalty = setting if isinstance(setting, float) else 0.0
     net = mlp(data.x[0].numel(), 300, 100, 10)
-    model = Classifier(bayesianize(net, gate=L0(penalty)), num_data=len(data.x))
+    gate = partial(per_weight, penalty)
+    model = Classifier(bayesianize(net, gate=gate), num_data=len(data.x))
     guide = AutoSparse(model, init_gate_prob=INIT_GATE_PROB)
     fit(
         model,
@@ -60,6 +61,11 @@ def train(setting: Setting, seed: int, data: Data, epochs: int, checkpoint: Path
         **SETTINGS,
     )
     return compact(freeze(model, guide), data.x[:2])
+
+
+def per_weight(penalty: float, site: str, shape: Size, group_size: int) -> L0:
+    """A penalty that counts what a budget counts: the weights that a gate removes."""
+    return L0(penalty * group_size)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ Written by `python -m examples.sweep`, from `sweep.json`: {settings}.
 Sizes are those of the compact network, a plain torch module, and its error is the one after the
 last epoch on the test images; medians of the seeds. In a network of linear layers multiply-adds
 are weights, so that both kinds of budget ask for the same. A penalty is tuned with the first seed
-by at most four trainings, until the size is right to 6 %.
+by at most four trainings, until the size is right to 6 %; the size nearest is taken.
 
 {medians}
 
@@ -33,7 +33,7 @@ by at most four trainings, until the size is right to 6 %.
 KINDS = {
     "weights": ("o", "Budget(weights=...)"),
     "macs": ("s", "Budget(macs=...)"),
-    "penalty": ("x", "L0(...), tuned"),
+    "penalty": ("x", "L0(... a weight), tuned"),
 }
 AXES = ("weights %", "error %")
 COLUMNS = ("kind", "target %", "seed", "penalty", "weights %", "MACs %", "error %", "architecture")
