@@ -32,7 +32,7 @@ by at most four trainings, until the size is right to 6 %; the size nearest is t
 """
 KINDS = {
     "weights": ("o", "Budget(weights=...)"),
-    "macs": ("s", "Budget(macs=...)"),
+    "macs": ("+", "Budget(macs=...)"),
     "penalty": ("x", "L0(... a weight), tuned"),
 }
 AXES = ("weights %", "error %")
@@ -99,7 +99,7 @@ def _draw(rows: list[Row], path: Path) -> None:
         if not groups:
             continue  # not run yet
         xs, ys = ([r[name] for g in groups.values() for r in g] for name in AXES)
-        axes.plot(xs, ys, marker, color=f"C{index}", alpha=0.5, label=label)
+        axes.plot(xs, ys, marker, color=f"C{index}", alpha=0.6, ms=8, label=label)
         axes.plot(*_middles(groups), color=f"C{index}", lw=1)
 
     targets = sorted({row["target %"] for row in rows})
