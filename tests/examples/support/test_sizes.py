@@ -40,7 +40,7 @@ def test_the_pages_of_a_sweep(tmp_path: Path) -> None:
 
     page, part = (tmp_path / "README.md").read_text(), other.read_text()
     median = "| 10.00 | Budget(weights=0.1) | 1 | 9.90 | -2.00 | 2.00 | 1.00 to 3.00 | 2-1 |"
-    tuned = "| 10.00 | L0(0.5), tuned | 3 | 10.40 | 4.00 | 4.00 | 4.00 to 4.00 | 0-1 |"
+    tuned = "| 10.00 | L0(0.5 a weight), tuned | 3 | 10.40 | 4.00 | 4.00 | 4.00 to 4.00 | 0-1 |"
     assert "epochs 2" in page and "Budget(macs=0.1)" in page
     assert all(line in page and line in part for line in (median, tuned))
     assert part.startswith("before\n") and part.endswith("after\n") and "old" not in part
