@@ -17,7 +17,7 @@ from typing import Any
 
 import pyro
 import torch
-from torch import Size, nn
+from torch import nn
 
 from examples.lenet.data import load
 from examples.support.data import Data, digits
@@ -46,8 +46,7 @@ def train(setting: Setting, seed: int, data: Data, epochs: int, checkpoint: Path
     # Where there is a budget it alone closes gates.
     penalty = setting if isinstance(setting, float) else 0.0
     net = mlp(data.x[0].numel(), 300, 100, 10)
-    gate = partial(per_weight, penalty)
-    model = Classifier(bayesianize(net, gate=gate), num_data=len(data.x))
+    model = Classifier(bayesianize(net, gate=L0(penalty)), num_data=len(data.x))
     guide = AutoSparse(model, init_gate_prob=INIT_GATE_PROB)
     fit(
         model,
@@ -61,11 +60,6 @@ def train(setting: Setting, seed: int, data: Data, epochs: int, checkpoint: Path
         **SETTINGS,
     )
     return compact(freeze(model, guide), data.x[:2])
-
-
-def per_weight(penalty: float, site: str, shape: Size, group_size: int) -> L0:
-    """A penalty that counts what a budget counts: the weights that a gate removes."""
-    return L0(penalty * group_size)
 
 
 @torch.no_grad()

@@ -118,7 +118,7 @@ METHODS = {
     "l0_sep": Method(
         "L0 hard concrete, separate lambdas",
         priors={
-            "gate": PerWeight({"fc1": 0.25, "fc2": 1.0, "fc3": 7.0}),
+            "gate": PerWeight({"fc1": 0.2, "fc2": 1.6, "fc3": 20.0}),
             "weight": L2(30.0),
         },
         guide={"init_gate_prob": 0.8},
@@ -165,7 +165,7 @@ METHODS = {
     "vib": Method(
         "empirical-Bayes gates (VIB)",
         priors={
-            "gate": PerUnit({"fc1": 45.0, "fc2": 50.0, "fc3": 18.0}),
+            "gate": PerUnit({"fc1": 43.0, "fc2": 48.0, "fc3": 17.0}),
             "weight": L2(10.0),
         },
         epochs=100,
@@ -174,7 +174,7 @@ METHODS = {
     "sbp": Method(
         "structured Bayesian pruning",
         priors={"gate": TruncatedLogUniform(-20.0, 0.0)},
-        kl_weight=20.0,
+        kl_weight=8.0,
     ),
     "gnj": Method(
         "BC-GNJ",

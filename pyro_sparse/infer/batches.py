@@ -54,11 +54,12 @@ class Batches(ABC):
         r"""Puts the generators back.
 
         Args:
-            state: What `state` returned.
+            state: What `state` returned; a generator that it does not know stays as it is.
         """
 
         for index, generator in enumerate(self.generators()):
-            generator.set_state(state[str(index)])
+            if str(index) in state:
+                generator.set_state(state[str(index)])
 
 
 class TensorBatches(Batches):

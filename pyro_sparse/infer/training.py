@@ -197,7 +197,7 @@ class Training:
         r"""Everything that is needed to go on, as tensors, numbers and strings."""
 
         self.elapsed()
-        mine = {"random": random_state(), "began": self.began}
+        mine = {"random": random_state(), "data": self.batches.state(), "began": self.began}
         return {
             "identity": self._identity(),
             "position": {name: getattr(self, name) for name in _POSITION},
@@ -238,12 +238,12 @@ class Training:
         self._since = monotonic()
 
         # With another number of processes the noise is new, and everything else goes on.
-        if len(state["ranks"]) == self.ranks.count:
-            mine = state["ranks"][self.ranks.index]
-            self.began = mine["began"]
+        alike = len(state["ranks"]) == self.ranks.count
+        mine = state["ranks"][self.ranks.index if alike else 0]
+        self.began = mine["began"]
+        self.batches.load_state(mine.get("data", {}))
+        if alike:
             restore_random_state(mine["random"])
-        else:
-            self.began = state["ranks"][0]["began"]
 
     def _kl(self) -> float | None:
         """Of the last step; of the one before an interruption, if none was made since."""

@@ -67,6 +67,24 @@ def test_an_interruption_changes_nothing(name: str, before: int, tmp_path: Path)
     assert_same(whole, resumed)
 
 
+@pytest.mark.parametrize("before", [3, 7])
+def test_a_loader_of_its_own_generator_goes_on_from_the_end_of_an_epoch(
+    before: int, tmp_path: Path
+) -> None:
+    def settings(seed: int) -> dict[str, Any]:
+        given = loader(generator=torch.Generator().manual_seed(seed))
+        return {"given": lambda: given, "warm_up": None}
+
+    path = tmp_path / "training.pt"
+    whole = run(settings(1), elbo=TraceSparse_ELBO())
+
+    with pytest.raises(KeyboardInterrupt):
+        run(settings(1), elbo=Stopping(before), checkpoint=path, every_epochs=1)
+    resumed = run(settings(2), elbo=TraceSparse_ELBO(), checkpoint=path, resume=True)
+
+    assert_same(whole, resumed)
+
+
 def test_the_noise_of_another_seed_would_have_been_noticed(tmp_path: Path) -> None:
     first, second = run({"seed": 1}), run({"seed": 2})
 
