@@ -42,9 +42,9 @@ and the group lasso were stopped long before their sizes settled. BC-GHS has one
 a unit and a fixed global scale, where the paper learns it.
 """
 
-RANDOM = """{share:g} % of the training labels are drawn at random, those of the test images are right.
-Who memorises nothing and reads every digit is wrong about nine in ten of the random labels, which
-is the train error to expect; a lower one is memorised."""
+RANDOM = """{share:g} % of the training labels are drawn at random, those of the test images are
+right. Who memorises nothing and reads every digit misses nine in ten of the random labels, and
+that is the train error to expect; a lower one is memorised."""
 
 Row = dict[str, Any]
 
