@@ -15,6 +15,7 @@ from docs.generate.method_pictures import draw_methods
 from docs.generate.methods import write_methods
 from docs.generate.pictures import draw_laws
 from docs.generate.reference import write_reference
+from docs.generate.reports import write_reports
 from docs.generate.tutorials import write_tutorials
 
 DOCS = Path(__file__).parents[1]
@@ -32,10 +33,12 @@ def main() -> None:
     write_reference(args.out / "reference")
     write_laws(DOCS / "laws", args.out / "laws")
     write_methods(DOCS / "methods", args.out / "methods")
-
+    write_reports(args.out / "results")
     write_tutorials(args.out / "tutorials")
 
     plt.switch_backend("Agg")
+    (args.out / "pictures").mkdir()
+    shutil.copy(DOCS.parent / "examples" / "digits.png", args.out / "pictures")
     draw_laws(args.out / "pictures" / "laws")
     draw_methods(args.out / "pictures" / "methods")
     print(f"Wrote {len(list(args.out.rglob('*.md')))} pages to {args.out}")

@@ -1,12 +1,12 @@
 """Docstrings as Markdown: formulas, examples, references, and links between public names."""
 
-__all__ = ["first_sentence", "formulas", "linked", "prose", "public_names"]
+__all__ = ["definition", "first_sentence", "formulas", "linked", "prose", "public_names"]
 
 import functools
 import importlib
 import inspect
 import re
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from typing import Any
 
 from pyro_sparse.citations import Reference, references
@@ -41,7 +41,7 @@ QUOTED = re.compile(r"(?<![`\[])`([A-Za-z_][\w.]*)`(?!`)")
 @functools.cache
 def public_names() -> dict[str, str]:
     """Public names, plain and with their package, and the paths under which they are listed."""
-    found = {"Local": "pyro_sparse.Local", "citations": "pyro_sparse.citations"}
+    found = {"Local": "pyro_sparse.Local", "citations": "pyro_sparse.citations.citations"}
     for package in PACKAGES:
         module = importlib.import_module(f"pyro_sparse.{package}")
         for name in module.__all__:
@@ -87,10 +87,20 @@ def link(reference: Reference) -> str:
     return f"[{reference.title}]({reference.url})" + (f" ({beside})" if beside else "")
 
 
-def formulas(thing: Any) -> list[str]:
-    """The displayed formulas of a docstring, in Markdown."""
-    found = BLOCK.finditer((inspect.getdoc(thing) or "") + "\n")
-    return [_displayed(match).strip() for match in found]
+def formulas(thing: Any) -> Iterator[str]:
+    """The displayed formulas of a docstring and what says where their letters come from."""
+    doc = (inspect.getdoc(thing) or "") + "\n"
+    for found in BLOCK.finditer(doc):
+        yield _displayed(found).strip()
+        beside = doc[found.end() :].split("\n\n")[0]
+        if beside.startswith("where "):
+            yield prose(beside).strip()
+
+
+def definition(thing: Any) -> str:
+    """A docstring up to its references and arguments."""
+    doc = SECTION.split(inspect.getdoc(thing) or "")[0].split("\nArgs:")[0]
+    return prose(doc, {getattr(thing, "__name__", "")}).strip()
 
 
 def first_sentence(thing: Any) -> str:

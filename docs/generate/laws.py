@@ -2,14 +2,13 @@
 
 __all__ = ["LAWS", "LawPage", "write_laws"]
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch.distributions import Distribution, kl
 
-from docs.generate.docstrings import SECTION, first_sentence, linked, prose
+from docs.generate.docstrings import definition, first_sentence, linked
 from docs.generate.markdown import bibtex, pictures
 from docs.generate.results import rows_of
 from examples.support.table import as_markdown
@@ -43,7 +42,7 @@ LAWS = {
     "mirrored": LawPage("Mirrored", MIXED),
     "l0": LawPage("L0", (*GATED, *MIXED, "stg")),
     "l2": LawPage("L2", ("dense", *GATED, "stg")),
-    "log_uniform": LawPage("LogUniform", ("vd", "vd_heavy", "gnj")),
+    "log_uniform": LawPage("LogUniform", ("vd", "vd_budget", "gnj")),
     "empirical_normal": LawPage("EmpiricalNormal", ("ebvd", "vib")),
     "group_gaussian_mixture": LawPage("GroupGaussianMixture", ("mixture_em",)),
     "truncated_log_normal": LawPage("TruncatedLogNormal", ("sbp",)),
@@ -68,7 +67,7 @@ def write_laws(texts: Path, folder: Path) -> None:
         for slug, page in LAWS.items()
     ]
     head = (texts / "index.md").read_text()
-    (folder / "index.md").write_text(head + "\n" + as_markdown(["law", ""], rows) + "\n")
+    (folder / "index.md").write_text(head + "\n" + as_markdown(["law", "what it is"], rows) + "\n")
 
 
 def _page(slug: str, page: LawPage, text: str) -> Iterator[str]:
@@ -76,7 +75,7 @@ def _page(slug: str, page: LawPage, text: str) -> Iterator[str]:
     caption, _, text = text.partition("\n\n")
 
     yield f"# {page.law}"
-    yield _definition(law)
+    yield definition(law)
     yield pictures(f"../pictures/laws/{slug}", caption)
     yield linked(caption)
     yield linked(text.strip(), {page.law})
@@ -86,12 +85,6 @@ def _page(slug: str, page: LawPage, text: str) -> Iterator[str]:
     yield "## Reference and citation"
     yield f"Arguments and shapes: [`{page.law}`][pyro_sparse.distributions.{page.law}]."
     yield bibtex(law)
-
-
-def _definition(law: type) -> str:
-    """The docstring up to its references."""
-    doc = SECTION.split(inspect.getdoc(law) or "")[0].split("\nArgs:")[0]
-    return prose(doc, {law.__name__}).strip()
 
 
 def _divergences(law: type) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from pyro.distributions import Bernoulli, Delta, HalfCauchy, LogNormal, Normal
 from torch.distributions.kl import _dispatch_kl
 
-from docs.generate.docstrings import first_sentence, formulas, linked
+from docs.generate.docstrings import definition, formulas, linked
 from docs.generate.markdown import bibtex, pictures
 from docs.generate.results import rows_of, settings_of
 from examples.lenet.laws import GroupLasso
@@ -38,7 +38,7 @@ class MethodPage:
     Attributes:
         results: Its names among the methods of `examples.mnist`.
         pair: Posterior and prior, whose divergence is the heart of the method.
-        formula: Whose formulas are shown instead of the divergence's.
+        formula: Whose formulas are shown beside the divergence's.
         others: What else it is cited for.
     """
 
@@ -55,13 +55,13 @@ class MethodPage:
 
 PAGES = {
     "budget": MethodPage(("budget", "budget_mdr"), (HardConcrete, L0), Budget, (Budget,)),
-    "l0": MethodPage(("l0", "l0_sep"), (HardConcrete, L0), others=(HardConcrete,)),
+    "l0": MethodPage(("l0", "l0_sep"), (HardConcrete, L0), HardConcrete, (HardConcrete,)),
     "spike_and_slab": MethodPage(("spike_slab",), (HardConcrete, Bernoulli), TraceSparse_ELBO),
     "stochastic_gates": MethodPage(("stg",), (HardNormal, L0), HardNormal, (HardNormal,)),
     "mixture_gates": MethodPage(
         ("mdr_exp", "mdr_uniform", "mdr_power"), (MixtureGate, L0), MixtureGate, (MixtureGate,)
     ),
-    "variational_dropout": MethodPage(("vd", "vd_heavy"), (Normal, LogUniform)),
+    "variational_dropout": MethodPage(("vd", "vd_budget"), (Normal, LogUniform)),
     "empirical_bayes_dropout": MethodPage(("ebvd",), (Normal, EmpiricalNormal)),
     "gaussian_mixture_em": MethodPage(("mixture_em",), (Normal, GroupGaussianMixture)),
     "information_bottleneck": MethodPage(
@@ -112,8 +112,9 @@ def _page(slug: str, page: MethodPage, title: str, lead: str, text: str) -> Iter
         "among those of all methods on LeNet-300-100, where it was run."
     )
     yield "## Formula"
-    source = page.formula or page.rule
-    yield from formulas(source) or [first_sentence(source)]
+    yield definition(page.rule) or definition(page.formula)
+    if page.formula:
+        yield from formulas(page.formula)
     yield linked(text)
     yield from rows_of(page.results)
     yield "### Settings"

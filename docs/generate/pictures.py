@@ -69,7 +69,8 @@ class Gates:
             gate = law(x)
             colour = COLOURS[number]
             right.plot(x, gate.prob_active, color=colour, label=f"P(active) {label}".strip())
-            right.plot(x, gate.deterministic, color=colour, linestyle="--", label="at test time")
+            later = f"at test time {label}".strip()
+            right.plot(x, gate.deterministic, color=colour, linestyle="--", label=later)
         right.set(xlabel=self.along, ylim=(-0.05, 1.05))
         right.legend()
 

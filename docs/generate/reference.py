@@ -49,7 +49,7 @@ def write_reference(folder: Path) -> None:
     text = [
         "# Reference",
         "Everything public, package by package.",
-        as_markdown(["package", ""], rows),
+        as_markdown(["package", "what it holds"], rows),
     ]
     (folder / "index.md").write_text("\n\n".join(text) + "\n")
 
@@ -62,10 +62,12 @@ def _package(module: ModuleType) -> Iterator[str]:
     listed = {name: getattr(module, name) for name in module.__all__}
     shown = {name: thing for name, thing in listed.items() if callable(thing)}
     if shown:
-        yield as_markdown(["name", ""], [[_name(n), first_sentence(t)] for n, t in shown.items()])
+        rows = [[_name(name), first_sentence(thing)] for name, thing in shown.items()]
+        yield as_markdown(["name", "what it is"], rows)
 
     for name in shown:
-        if public_names().get(name) == (path := f"{module.__name__}.{name}"):
+        path = public_names()[name]
+        if path.startswith(f"{module.__name__}."):
             yield f"::: {path}"
 
 

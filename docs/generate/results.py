@@ -46,7 +46,11 @@ def rows_of(methods: Sequence[str]) -> Iterator[str]:
     missing = [METHODS[name].title for name in methods if not any(key[1] == name for key in rows)]
     if missing:
         yield f"Not run: {', '.join(missing)}."
-    yield "All methods beside each other, with the commands: `examples/results/mnist/README.md`."
+    yield (
+        "Weights are those that are left, x is how often they go into the dense network's "
+        "([conventions](../conventions.md#counting)). "
+        "All methods beside each other, with the commands: [MNIST](../results/mnist.md)."
+    )
 
 
 def settings_of(name: str) -> str:
@@ -86,5 +90,15 @@ def _plain(value: Any) -> str:
     if not isinstance(value, dict):
         return str(value)
 
-    named = (f"{key} `{getattr(law, '__name__', law)}`" for key, law in value.items())
+    named = (f"{key} `{_law(law)}`" for key, law in value.items())
     return LONG.sub(lambda found: f"{float(found[0]):.6g}", ", ".join(named))
+
+
+def _law(law: Any) -> str:
+    """As it prints; where that leaves the parameters out, with them."""
+    text = str(getattr(law, "__name__", law))
+    if not text.endswith("()"):
+        return text.replace("logits: (), ", "")
+
+    given = (f"{key}: {getattr(law, key):g}" for key in law.arg_constraints)
+    return f"{text[:-1]}{', '.join(given)})"

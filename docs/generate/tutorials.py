@@ -16,6 +16,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 
 from docs.generate.docstrings import linked
@@ -42,9 +43,9 @@ def write_tutorials(folder: Path) -> None:
         folder: Where they go.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    titles: list[str] = []
+    entries: list[str] = []
     for name in ORDER:
-        shown = _executed(name) or notebook(name)
+        shown, _ = CoalesceStreamsPreprocessor().preprocess(_executed(name) or notebook(name), {})
         shown.metadata.pop("jupytext", None)
         shown.metadata.setdefault("language_info", {"name": "python"})
         nbformat.write(shown, folder / f"{name}.ipynb")
@@ -58,9 +59,10 @@ def write_tutorials(folder: Path) -> None:
 
         title, _, body = text.strip().partition("\n")
         (folder / f"{name}.md").write_text(f"{title}\n\n{_note(name, shown)}\n{linked(body)}\n")
-        titles.append(f"{len(titles) + 1}. [{title.removeprefix('# ')}]({name}.md)")
+        about = " ".join(body.strip().split("\n\n")[0].splitlines())
+        entries.append(f"{len(entries) + 1}. [{title.removeprefix('# ')}]({name}.md). {about}")
 
-    (folder / "index.md").write_text(INDEX + "\n".join(titles) + "\n")
+    (folder / "index.md").write_text(linked("\n".join([INDEX, *entries])) + "\n")
 
 
 INDEX = """# Tutorials

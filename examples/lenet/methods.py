@@ -82,15 +82,15 @@ METHODS = {
         lr=3e-3,
         warm_up=(0.03, 0.2),
     ),
-    "vd_heavy": Method(
-        "sparse variational dropout, divergence x 2",
+    "vd_budget": Method(
+        "sparse variational dropout, budget",
         False,
-        150,
+        120,
         {"weight": LogUniform()},
         {"init_scale": 0.0067},
         lr=3e-3,
-        kl_weight=2.0,
-        warm_up=(0.03, 0.3),
+        warm_up=(0.03, 0.2),
+        budget=0.0115,
     ),
     "ebvd": Method(
         "empirical-Bayes variational dropout",
@@ -192,6 +192,7 @@ METHODS = {
 LENET5: dict[str, dict[str, Any]] = {
     "budget": {"budget": 0.005},
     "budget_mdr": {"budget": 0.005},
+    "vd_budget": {"budget": 0.0042},
     "vib": {
         "priors": {"gate": PerUnit({"conv1": 100.0, "conv2": 100.0, "fc1": 30.0, "fc2": 30.0})}
     },

@@ -6,6 +6,7 @@
 # `SVI`.
 
 # %%
+import matplotlib.pyplot as plt
 import pyro
 import torch
 from pyro.distributions import Bernoulli, Categorical, Normal
@@ -83,7 +84,9 @@ for epoch in range(epochs):
 # and whether a rule gave it or a draw.
 
 # %%
-print(elbo.parts)
+print(f"log likelihood {elbo.parts.log_likelihood:.1f}")
+for site, divergence in elbo.parts.kl.items():
+    print(f"divergence of {site}: {divergence:.1f}, analytic: {elbo.parts.analytic[site]}")
 
 # %% [markdown]
 # ## With a torch optimiser
@@ -109,7 +112,9 @@ for batch in torch.randperm(len(x)).split(128):
 # %%
 table = gate_table(guide, x, y)
 print(table.head())
-axes = plots.input_pixels(table.prob_active.to_numpy())
+figure, axes = plt.subplots(figsize=(4, 3))
+axes = plots.input_pixels(table.prob_active.to_numpy(), ax=axes)
+
 # %%
 kept = masks(guide, "deterministic_gate", x, y)["z"]
 error = (predict(model, guide, x).probs.argmax(-1) != y).float().mean()

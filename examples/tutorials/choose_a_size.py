@@ -89,6 +89,8 @@ for share in shares:
 figure, axes = plt.subplots(figsize=(5, 3))
 axes.semilogx(sizes, errors, "o-")
 axes.set(xlabel="weights", ylabel="test error, %")
+axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+axes.minorticks_off()
 figure.tight_layout()
 
 # %% [markdown]

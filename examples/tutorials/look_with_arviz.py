@@ -105,6 +105,9 @@ plt.gcf().set_size_inches(6, 4)
 arviz.loo(result)
 
 # %% [markdown]
+# Where k is bad, single draws decide what is said of a patient, and the estimate is too good;
+# more draws help.
+#
 # ## How sparse?
 #
 # A coin of 1/1000 closes more gates. ArviZ compares.

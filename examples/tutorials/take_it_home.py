@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import onnxruntime
 import pyro
@@ -65,9 +66,8 @@ for criterion in ["auto", prob_active(0.5), prob_active(0.9)]:
 
 # %%
 frozen = freeze(model, guide)
-print(
-    type(frozen).__name__, f"{(frozen[0].weight == 0).float().mean():.1%} zeros in the first layer"
-)
+zeros = (frozen[0].weight == 0).float().mean()
+print(f"{type(frozen).__name__}, {zeros:.1%} zeros in the first layer")
 
 # %% [markdown]
 # ## 3. Smaller layers
@@ -85,7 +85,9 @@ widths = {
     "dense": [64, 1000, 500],
     "compact": list(map(int, count(small, x[:1]).architecture.split("-"))),
 }
-axes = plots.architecture_bars(widths, layers=["pixels", "hidden 1", "hidden 2"])
+figure, axes = plt.subplots(figsize=(6, 3))
+axes = plots.architecture_bars(widths, layers=["pixels", "hidden 1", "hidden 2"], ax=axes)
+
 # %% [markdown]
 # ## 4. A file
 #
@@ -137,3 +139,5 @@ for size in [1, 1797]:
 # %% [markdown]
 # Multiply-adds fall more than time does: below some size a layer costs its call. Measure on the
 # machine where it shall run.
+#
+# Next: [feature selection](feature_selection.md), or [several GPUs](several_gpus.md).
