@@ -23,12 +23,12 @@ class EmpiricalNormal(TorchDistribution):
         \sum_{j \in g} \mathrm{KL}_j = \tfrac12 \sum_{j \in g} \log\frac{v_g}{\sigma_j^2}
 
     For weights, and for multiplicative gates of units, under a normal posterior. With a variance
-    of its own for every weight this is empirical-Bayes variational dropout, KL = log(1 +
-    mu^2/sigma^2) / 2; with such a prior on gates it is the variational information bottleneck;
-    with one variance for a row, column, filter or layer whole groups shrink together. Nothing is
-    ever exactly 0: zeros are taken by a threshold on log alpha. Having been fitted, the prior is
-    not a law one could draw from, so there are no samples; `log_prob` is the profile density
-    :math:`N(w \mid 0, \mathrm{mean}_g w^2)`.
+    of its own for every weight this is empirical-Bayes variational dropout, with divergence
+    :math:`\tfrac12 \log(1 + \mu^2 / \sigma^2)`; with such a prior on gates it is the variational
+    information bottleneck; with one variance for a row, column, filter or layer whole groups
+    shrink together. Nothing is ever exactly 0: zeros are taken by a threshold on log alpha.
+    Having been fitted, the prior is not a law one could draw from, so there are no samples;
+    `log_prob` is the profile density :math:`N(w \mid 0, \mathrm{mean}_g w^2)`.
 
     References:
         Variational Dropout via Empirical Bayes (Kharitonov, Molchanov, Vetrov, 2018),

@@ -29,7 +29,9 @@ class TraceSparse_ELBO(ELBO):
 
     where :math:`g_s` is the gate that the model names at site :math:`s` with
     `infer={"gated_by": gate}`, if any (the bound of a spike-and-slab posterior), and
-    :math:`\beta` is `kl_weight`. Beside Pyro's mean-field bound it
+    :math:`\beta` is `kl_weight`.
+
+    Beside Pyro's mean-field bound it
 
     - understands `Local` samples, and evaluates no density of a weight;
     - takes a divergence from the registry, and estimates one from a draw only where there is no
