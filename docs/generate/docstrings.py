@@ -6,9 +6,11 @@ import functools
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Iterator, Set
 from typing import Any
 
+from pyro_sparse import Local
 from pyro_sparse.citations import Reference, references
 
 PACKAGES = (
@@ -41,14 +43,22 @@ QUOTED = re.compile(r"(?<![`\[])`([A-Za-z_][\w.]*)`(?!`)")
 @functools.cache
 def public_names() -> dict[str, str]:
     """Public names, plain and with their package, and the paths under which they are listed."""
-    found = {"Local": "pyro_sparse.Local", "citations": "pyro_sparse.citations.citations"}
+    found = {"Local": "pyro_sparse.Local", "citations": _path("pyro_sparse", "citations")}
+    paths = {id(Local): found["Local"]}
     for package in PACKAGES:
         module = importlib.import_module(f"pyro_sparse.{package}")
         for name in module.__all__:
-            if callable(getattr(module, name)):
-                found.setdefault(name, f"pyro_sparse.{package}.{name}")
-                found.setdefault(f"{package}.{name}", found[name])
+            if callable(thing := getattr(module, name)):
+                path = paths.setdefault(id(thing), _path(module.__name__, name))
+                found.setdefault(name, path)
+                found[f"{package}.{name}"] = path
     return found
+
+
+def _path(package: str, name: str) -> str:
+    """Where a name is read: in its module where that has the same name and hides it."""
+    path = f"{package}.{name}"
+    return f"{path}.{name}" if path in sys.modules else path
 
 
 def prose(doc: str, own: Set[str] = frozenset()) -> str:

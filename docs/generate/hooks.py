@@ -17,8 +17,8 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>
 
 
 def on_page_content(content: str, **kwargs: Any) -> str:
-    """Draws the formulas of a page."""
-    return FORMULA.sub(_drawn, content)
+    """Draws the formulas of a page, and bars in cells that were escaped for GitHub."""
+    return FORMULA.sub(_drawn, content).replace(r"<code>\|</code>", "<code>|</code>")
 
 
 def _drawn(found: re.Match[str]) -> str:

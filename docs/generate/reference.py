@@ -2,15 +2,17 @@
 
 __all__ = ["write_reference"]
 
+import functools
 import importlib
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import griffe
 from torch.distributions import kl
 
-from docs.generate.docstrings import first_sentence, prose, public_names
+from docs.generate.docstrings import first_sentence, linked, prose, public_names
 from examples.support.table import as_markdown
 
 PAGES = {
@@ -62,17 +64,32 @@ def _package(module: ModuleType) -> Iterator[str]:
     listed = {name: getattr(module, name) for name in module.__all__}
     shown = {name: thing for name, thing in listed.items() if callable(thing)}
     if shown:
-        rows = [[_name(name), first_sentence(thing)] for name, thing in shown.items()]
+        rows = [[f"[`{name}`][{_path(module, name)}]", _about(module, name)] for name in shown]
         yield as_markdown(["name", "what it is"], rows)
 
     for name in shown:
-        path = public_names()[name]
-        if path.startswith(f"{module.__name__}."):
+        if (path := _path(module, name)).startswith(f"{module.__name__}."):
             yield f"::: {path}"
 
 
-def _name(name: str) -> str:
-    return f"[`{name}`][{public_names()[name]}]"
+def _about(module: ModuleType, name: str) -> str:
+    """What a name is; of values and aliases, what stands below them in the source."""
+    thing = getattr(module, name)
+    if inspect.isclass(thing) or inspect.isroutine(thing):
+        return first_sentence(thing)
+
+    found = sources()[f"{module.__name__}.{name}".removeprefix("pyro_sparse.")].docstring
+    return linked(found.value.split("\n\n")[0].replace("\n", " ")) if found else ""
+
+
+@functools.cache
+def sources() -> griffe.Object | griffe.Alias:
+    """The package as it is written."""
+    return griffe.load("pyro_sparse", resolve_aliases=True)
+
+
+def _path(module: ModuleType, name: str) -> str:
+    return public_names()[f"{module.__name__}.{name}".removeprefix("pyro_sparse.")]
 
 
 def _rules() -> Iterator[str]:

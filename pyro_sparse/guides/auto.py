@@ -26,19 +26,16 @@ class AutoSparse(nn.Module):
 
     The family follows from the prior and from the role of the site:
 
-    ======================================================  =======================================
-    prior                                                   posterior
-    ======================================================  =======================================
-    weight under `LogUniform`, `Normal`, `EmpiricalNormal`  `Local(Normal)`
-    or `GroupGaussianMixture`
-    weight under `L2`                                       `Local(Delta)`: trained, not sampled
-    gate under `L0`, Bernoulli or a gate law                `Local(HardConcrete)`
-    multiplicative scale under `LogUniform` or              `Local(Normal, role="gate")` around 1
-    `EmpiricalNormal`
-    scale under `TruncatedLogUniform`                       `TruncatedLogNormal`
-    scale under Gamma, inverse Gamma, half-Cauchy           `LogNormal`
-    any other continuous law                                normal carried to its support
-    ======================================================  =======================================
+    | prior | posterior |
+    | --- | --- |
+    | weight under `LogUniform`, `EmpiricalNormal`, Normal | `Local(Normal)` |
+    | weight under `GroupGaussianMixture` | `Local(Normal)` |
+    | weight under `L2` | `Local(Delta)`: trained, not sampled |
+    | gate under `L0`, Bernoulli or a gate law | `Local(HardConcrete)` |
+    | scale under `LogUniform`, `EmpiricalNormal` | `Local(Normal, role="gate")` around 1 |
+    | scale under `TruncatedLogUniform` | `TruncatedLogNormal` |
+    | scale under Gamma, inverse Gamma, half-Cauchy | `LogNormal` |
+    | any other continuous law | normal carried to its support |
 
     All parameters exist from the start, under stable names (`sites.fc1.weight.loc`), so the
     `state_dict` loads into a fresh guide that was never called. The posterior at a constrained

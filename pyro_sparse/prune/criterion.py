@@ -43,6 +43,7 @@ from pyro_sparse.distributions import (
 )
 
 Criterion: TypeAlias = Callable[[Distribution, str, Distribution], Tensor]
+r"""What is kept, as a mask `(*batch)`: a function of a site's posterior law, role and prior."""
 
 
 def deterministic_gate() -> Criterion:

@@ -9,9 +9,11 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 from torch.distributions import kl
 
 from docs.generate.docstrings import linked, prose, public_names
+from docs.generate.hooks import on_page_content
 from docs.generate.laws import LAWS, write_laws
 from docs.generate.methods import PAGES, write_methods
 from docs.generate.reference import write_reference
+from docs.generate.reports import REPORTS, write_reports
 from docs.generate.results import merged, rows_of
 from examples.lenet.methods import METHODS
 from examples.support.table import as_markdown
@@ -37,11 +39,12 @@ PROGRAMS = [*(DOCS / "pages").glob("*.md"), *written("laws"), *written("methods"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The generated pages of laws, methods and packages."""
+    """The generated pages of laws, methods, results and packages."""
     folder = tmp_path_factory.mktemp("site")
     write_laws(DOCS / "laws", folder / "laws")
     write_methods(DOCS / "methods", folder / "methods")
     write_reference(folder / "reference")
+    write_reports(folder / "results")
     return folder
 
 
@@ -148,6 +151,29 @@ Example:
     assert "`other`" in text
     assert "    - [On Gates](https://example.org/a) (Ito, 2020)" in text
     assert "\nExamples:\n" in text
+
+
+def test_reports_bring_their_pictures_and_link_pages_only(site: Path) -> None:
+    linked = {
+        page: re.findall(
+            r"\]\((?!https?:)([^)]+)\)", (site / "results" / f"{page}.md").read_text()
+        )
+        for page in REPORTS
+    }
+
+    assert any(path.endswith(".png") for path in linked["mnist"])
+    for page, paths in linked.items():
+        for path in paths:
+            known = (site / "results" / path).is_file() or path == "../tutorials/index.md"
+            assert known, (page, path)
+
+
+def test_functions_and_relations_have_space_around_them() -> None:
+    drawn = on_page_content(r'<span class="arithmatex">\(a \log b \sim c, \log(d)\)</span>')
+    space = '<mspace width="0.17em"/>'
+
+    assert f"<mi>a</mi>{space}<mi>log</mi>{space}<mi>b</mi><mo>&#x0223C;</mo>" in drawn
+    assert "<mi>log</mi><mo" in drawn
 
 
 def test_code_and_own_names_are_not_linked() -> None:
