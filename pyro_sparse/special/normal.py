@@ -6,9 +6,10 @@ import math
 
 import torch
 from torch import Tensor
-from torch.special import erfcx, log_ndtr, ndtr, ndtri
+from torch.special import erfc, erfcx, log_ndtr, ndtri
 
 ROOT_TWO = math.sqrt(2)
+FAR = -30.0  # Phi is 5e-198 here, and less is soon no number any more
 
 
 def log1mexp(x: Tensor) -> Tensor:
@@ -84,31 +85,36 @@ def ndtri_between(u: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
     Args:
         u: in (0, 1), broadcastable.
-        low: any shape.
+        low: any shape that `u` goes with; what depends on it alone is computed in this shape.
         high: greater than `low`.
     """
-    u, low, high = (x.detach() for x in torch.broadcast_tensors(u, low, high))
+    u, low, high = u.detach(), low.detach(), high.detach()
     flip = low > 0
     below, above = torch.where(flip, -high, low), torch.where(flip, -low, high)
     share = torch.where(flip, 1 - u, u)
 
-    in_tail = _tail_quantile(share, below, above.clamp(max=0))
-    across = _middle_quantile(share, below, above)
-    x = torch.where(above <= 0, in_tail, across)
+    far = _far_quantile(share, below, above.clamp(max=FAR))
+    x = torch.where(above <= FAR, far, _near_quantile(share, below, above))
     x = torch.minimum(torch.maximum(x, below), above)
     return torch.where(flip, -x, x)
 
 
-def _middle_quantile(u: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    left = (1 - u) * ndtr(low) + u * ndtr(high)
-    right = (1 - u) * ndtr(-low) + u * ndtr(-high)
+def _near_quantile(u: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    left = (1 - u) * _ndtr(low) + u * _ndtr(high)
+    right = (1 - u) * _ndtr(-low) + u * _ndtr(-high)
     return torch.where(left < 0.5, ndtri(left), -ndtri(right))
 
 
-def _tail_quantile(u: Tensor, low: Tensor, high: Tensor) -> Tensor:
+def _ndtr(x: Tensor) -> Tensor:
+    """Torch's own is 0 below -8."""
+    return erfc(-x / ROOT_TWO) / 2
+
+
+def _far_quantile(u: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Newton steps on log Phi, as a function of the distance below `high`, from the far side.
 
-    Log Phi is concave, so they approach the root from that side and never overshoot.
+    Log Phi is concave, so they approach the root from that side and never overshoot. It is all
+    but linear out there, so that three of them leave a relative error of 1e-11.
     """
     ratio = torch.exp(log_ndtr(low) - log_ndtr(high))
     target = torch.log(u + (1 - u) * ratio)
@@ -118,7 +124,7 @@ def _tail_quantile(u: Tensor, low: Tensor, high: Tensor) -> Tensor:
     by_square = -2 * target / (torch.sqrt(high.square() - 2 * target) - high)
     distance = torch.minimum(by_slope, by_square)
 
-    for _ in range(8):
+    for _ in range(3):
         scaled = erfcx((distance - high) / ROOT_TWO)
         height = distance * (2 * high - distance) / 2 + torch.log(scaled / edge)
         distance = distance + (height - target) * scaled * math.sqrt(math.pi / 2)
