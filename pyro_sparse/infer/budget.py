@@ -17,7 +17,8 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer.closing import close, reopen
 from pyro_sparse.infer.cut import cut, refill
-from pyro_sparse.infer.sizes import Sizes
+from pyro_sparse.infer.limits import Limits, limits, meant
+from pyro_sparse.infer.sizes import Chances, Sizes
 
 UPDATES = 300  # of the multipliers in a training
 MARGIN = 0.05  # the multipliers stop above the budget: what is closed hardly opens again
@@ -77,7 +78,9 @@ class Budget(nn.Module):
         macs: Multiply-adds to keep, likewise.
         sparsity: 1 - `weights`, as a share.
         per_layer: Whether each layer that can shrink has this share of its own size; otherwise
-            layers share one budget.
+            layers share one budget. Layers share units, too, and a layer without gates or
+            droppable weights of its own ends below its share where its neighbours' gates make it
+            so.
         stages: The three shares of the training, as above.
         gain: By how much the multiplier rises over a whole training at an excess of 1, in nats an
             example.
@@ -113,7 +116,7 @@ class Budget(nn.Module):
         gain: float = 10.0,
     ) -> None:
         super().__init__()
-        self.kind, self.limit = _limit(weights, macs, sparsity)
+        self.kind, self.limit = meant(weights, macs, sparsity)
         if per_layer and self.limit > 1:
             raise ValueError(
                 f"A budget per layer is a share of each layer, at most 1, got {self.limit}."
@@ -153,7 +156,7 @@ class Budget(nn.Module):
             )
         sizes = Sizes(model, guide, example_input, self.kind)
         kept = sizes.kept()
-        self._about = _About(sizes, guide, list(kept), *_limits(sizes, self.limit, self.per_layer))
+        self._about = _About(sizes, guide, list(kept), limits(sizes, self.limit, self.per_layer))
 
         excess = self._excess(kept)
         self.multiplier, self.integral = torch.zeros_like(excess), torch.zeros_like(excess)
@@ -168,7 +171,9 @@ class Budget(nn.Module):
     def penalty(self) -> Tensor:
         r"""The Lagrangian's term, in nats an example: a scalar, differentiable."""
 
-        return (self.multiplier * self._excess(self.about.sizes.expected())).sum()
+        chances = self.about.sizes.expected()
+        excess = self._by_own_means(chances) if self.per_layer else self._excess(chances)
+        return (self.multiplier * excess).sum()
 
     @torch.no_grad()
     def update(self, step: int, steps: int) -> None:
@@ -180,7 +185,7 @@ class Budget(nn.Module):
         """
 
         begin, reached, settle = (share * steps for share in self.stages)
-        if step >= settle:
+        if step >= settle or self._is_settled():
             if not self._is_settled():
                 self._settle()
             for site, closed in zip(self.about.sites, self._closed(), strict=True):
@@ -224,10 +229,12 @@ class Budget(nn.Module):
     def _settle(self) -> None:
         about = self.about
         chances, before = about.sizes.expected(), about.sizes.kept()
-        kept = before
-        for index, sites in enumerate(about.closable):
+        kept = self._each_by_own_means(chances, before) if self.per_layer else before
+        for index, sites in enumerate(about.limits.sites):
             kept = cut(functools.partial(self._excess_of, index), chances, kept, sites)
-        for sites in itertools.compress(about.closable, self.pressed):
+        for index in range(len(about.limits.sites)):
+            kept = cut(functools.partial(self._excess_of, index), chances, kept, about.sites)
+        for sites in itertools.compress(about.limits.sites, self.pressed):
             # What is opened for one constraint may count in another.
             kept = refill(lambda k: float(self._excess(k).max()), chances, kept, sites)
 
@@ -239,6 +246,20 @@ class Budget(nn.Module):
         self.settled.fill_(True)
         about.settled = about.idle = True
 
+    def _each_by_own_means(self, chances: Chances, kept: Chances) -> Chances:
+        """Layer after layer from the last one on, as a gate narrows the layer before, too."""
+        limits, pressed = self.about.limits, self.pressed.tolist()
+        for _ in limits.sites:
+            before = kept
+            for index in reversed(range(len(limits.sites))):
+                excess, sites = functools.partial(self._excess_of, index), limits.sites[index]
+                kept = cut(excess, chances, kept, sites)
+                if limits.own[index] and pressed[index]:
+                    kept = refill(excess, chances, kept, sites)
+            if all(torch.equal(kept[site], before[site]) for site in kept):
+                break
+        return kept
+
     def _is_settled(self) -> bool:
         # Asked at every step: the tensor, which may be on a GPU, is read once.
         if self.about.settled is None:
@@ -248,16 +269,24 @@ class Budget(nn.Module):
     def _closed(self) -> list[Tensor]:
         return [getattr(self, f"closed_{index}") for index in range(len(self.about.sites))]
 
-    def _excess_of(self, index: int, chances: dict[str, Tensor]) -> float:
+    def _by_own_means(self, chances: Chances) -> Tensor:
+        """The excess of each layer, with a gradient for what is closed for it only."""
+        seen = [
+            {site: c if site in sites else c.detach() for site, c in chances.items()}
+            for sites in self.about.limits.sites
+        ]
+        return torch.stack([self._excess(view)[index] for index, view in enumerate(seen)])
+
+    def _excess_of(self, index: int, chances: Chances) -> float:
         return float(self._excess(chances)[index])
 
-    def _excess(self, chances: dict[str, Tensor]) -> Tensor:
+    def _excess(self, chances: Chances) -> Tensor:
         """Log of size to allowed size, one for each constraint."""
         about = self.about
         sizes = about.sizes(chances)
-        totals = sizes[about.layers] if self.per_layer else sizes.sum(0, keepdim=True)
+        totals = sizes[about.limits.layers] if self.per_layer else sizes.sum(0, keepdim=True)
         tiny = torch.finfo(totals.dtype).tiny
-        return totals.clamp(min=tiny).log() - about.allowed.log()
+        return totals.clamp(min=tiny).log() - about.limits.allowed.log()
 
 
 @dataclass
@@ -268,9 +297,7 @@ class _About:
         sizes: The size of the network.
         guide: The guide.
         sites: Sites that have entries to close.
-        layers: The layers that each constraint is about; empty for all together.
-        allowed: What each constraint allows.
-        closable: The sites that are closed for each constraint.
+        limits: The constraints.
         settled: Whether the budget is kept exactly by now; None where it is not known.
         idle: Whether all multipliers are known to be 0.
     """
@@ -278,9 +305,7 @@ class _About:
     sizes: Sizes
     guide: AutoSparse
     sites: list[str]
-    layers: list[int]
-    allowed: Tensor
-    closable: list[list[str]]
+    limits: Limits
     settled: bool | None = None
     idle: bool = False
 
@@ -305,36 +330,6 @@ class _Bounded(nn.Module):
         return self.model(*args, **kwargs)
 
 
-def _limits(
-    sizes: Sizes, limit: float, per_layer: bool
-) -> tuple[list[int], Tensor, list[list[str]]]:
-    """The layers, what they are allowed, and the sites to close, for each constraint."""
-    kept = sizes.kept()
-    dense, least = sizes.dense, sizes({site: _one(k) for site, k in kept.items()})
-    if not kept or bool((least == dense).all()):
-        raise ValueError(
-            "Nothing in this posterior can be closed. Give the network gates, "
-            "bayesianize(net, gate=L0(0.0)), or weights a prior that drops some, LogUniform()."
-        )
-
-    if not per_layer:
-        allowed = dense.sum() * limit if limit <= 1 else torch.full_like(dense.sum(), limit)
-        _require_reachable("the network", least.sum(), allowed, dense.sum(), sizes.kind)
-        return [], allowed.unsqueeze(0), [list(kept)]
-
-    layers = [index for index, size in enumerate(least) if size < dense[index]]
-    for index in layers:
-        name = f"layer '{sizes.names[index]}'"
-        _require_reachable(name, least[index], dense[index] * limit, dense[index], sizes.kind)
-    own = [[s for s in sizes.sites_of(sizes.names[index]) if s in kept] for index in layers]
-    return layers, dense[layers] * limit, [sites or list(kept) for sites in own]
-
-
-def _one(kept: Tensor) -> Tensor:
-    """A single entry."""
-    return torch.zeros_like(kept).flatten().index_fill(0, kept.argmax(), 1).view_as(kept)
-
-
 def _median(chances: Tensor, kept: Tensor) -> Tensor:
     """Position of the entry with the median chance among those that are kept, if any is."""
     positions = (
@@ -345,38 +340,8 @@ def _median(chances: Tensor, kept: Tensor) -> Tensor:
     return positions[chances[positions].median(0).indices]
 
 
-def _require_reachable(
-    what: str, least: Tensor, allowed: Tensor, dense: Tensor, kind: str
-) -> None:
-    if least > allowed:
-        raise ValueError(
-            f"A budget of {allowed.item():,.0f} {kind} cannot be reached: with one unit left "
-            f"behind each gate, {what} has {least.item():,.0f} of {dense.item():,.0f} {kind}, "
-            f"{100 * (least / dense).item():.2g}%. Allow that much, or gate more layers."
-        )
-
-
 def _share(step: float, begin: float, end: float) -> float:
     """How much of the way from begin to end is done."""
     return (
         min(max((step - begin) / (end - begin), 0.0), 1.0) if end > begin else float(step >= end)
     )
-
-
-def _limit(weights: float | None, macs: float | None, sparsity: float | None) -> tuple[str, float]:
-    given = {"weights": weights, "macs": macs, "sparsity": sparsity}
-    named = {name: value for name, value in given.items() if value is not None}
-    if len(named) != 1:
-        raise ValueError(
-            "A budget is one of weights, macs and sparsity, such as Budget(weights=0.05), got "
-            f"{named or 'none'}."
-        )
-
-    ((name, value),) = named.items()
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError(f"{name} is a share, such as 0.05, or a number of them, got {value!r}.")
-    if name == "sparsity" and not 0 <= value < 1:
-        raise ValueError(f"sparsity is a share of at least 0 and below 1, got {value!r}.")
-    if not 0 < value < math.inf and name != "sparsity":
-        raise ValueError(f"{name} is a share or a number, positive and finite, got {value!r}.")
-    return ("weights", 1 - value) if name == "sparsity" else (name, value)

@@ -1,6 +1,6 @@
 r"""The size of a network as a function of its posterior, layer by layer."""
 
-__all__ = ["Sizes"]
+__all__ = ["Chances", "Sizes"]
 
 from typing import Any
 
