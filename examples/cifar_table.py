@@ -37,8 +37,7 @@ images, as a share of the largest output.
 less than an hour each: `images` says how many images they learnt from, `epochs` how often they
 saw them (after the plus sign as a dense network before). "Re-encoded" data are the images of
 CIFAR-10 as JPEG files of quality 75, so that errors are compared with those of the dense network
-on the same files only. The dense ResNet-20 was begun for five epochs and shortened to four after
-its third: the learning rate in its history is not that of one cosine.
+on the same files only.
 """
 
 FULL = """## Complete trainings
