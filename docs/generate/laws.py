@@ -45,8 +45,8 @@ LAWS = {
     "log_uniform": LawPage("LogUniform", ("vd", "vd_budget", "gnj")),
     "empirical_normal": LawPage("EmpiricalNormal", ("ebvd", "vib")),
     "group_gaussian_mixture": LawPage("GroupGaussianMixture", ("mixture_em",)),
-    "truncated_log_normal": LawPage("TruncatedLogNormal", ("sbp",)),
-    "truncated_log_uniform": LawPage("TruncatedLogUniform", ("sbp",)),
+    "truncated_log_normal": LawPage("TruncatedLogNormal", ("sbp", "sbp_small")),
+    "truncated_log_uniform": LawPage("TruncatedLogUniform", ("sbp", "sbp_small")),
 }
 
 

@@ -172,9 +172,15 @@ METHODS = {
         warm_up=(0.0, 0.4),
     ),
     "sbp": Method(
-        "structured Bayesian pruning",
+        "structured Bayesian pruning, divergence x 8",
         priors={"gate": TruncatedLogUniform(-20.0, 0.0)},
         kl_weight=8.0,
+    ),
+    "sbp_small": Method(
+        "structured Bayesian pruning, divergence x 15",
+        priors={"gate": TruncatedLogUniform(-20.0, 0.0)},
+        kl_weight=15.0,
+        warm_up=(0.0, 0.4),
     ),
     "gnj": Method(
         "BC-GNJ",
