@@ -67,7 +67,9 @@ PAGES = {
     "information_bottleneck": MethodPage(
         ("vib",), (Normal, EmpiricalNormal), EmpiricalNormal, (EmpiricalNormal,)
     ),
-    "structured_bayesian_pruning": MethodPage(("sbp", "sbp_small"), (TruncatedLogNormal, TruncatedLogUniform)),
+    "structured_bayesian_pruning": MethodPage(
+        ("sbp", "sbp_small"), (TruncatedLogNormal, TruncatedLogUniform)
+    ),
     "group_normal_jeffreys": MethodPage(("gnj",), (Normal, LogUniform)),
     "group_horseshoe": MethodPage(("ghs",), (LogNormal, HalfCauchy)),
     "group_lasso": MethodPage(("group_lasso",), (Delta, GroupLasso), GroupLasso, (GroupLasso,)),
