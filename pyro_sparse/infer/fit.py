@@ -21,7 +21,7 @@ from pyro_sparse.infer.batches import Batches, batches_of, moved
 from pyro_sparse.infer.budget import Budget
 from pyro_sparse.infer.facts import at_the_mean, share_alive
 from pyro_sparse.infer.groups import build_optimizer, build_scheduler, parameter_groups
-from pyro_sparse.infer.health import finite_numbers, require_finite
+from pyro_sparse.infer.health import finite_numbers, require_finite, require_sound
 from pyro_sparse.infer.programs import first_batch, trained_parameters
 from pyro_sparse.infer.progress import Progress
 from pyro_sparse.infer.ranks import Ranks
@@ -143,7 +143,9 @@ def fit(
         checkpoint: A file to write checkpoints to.
         every: Seconds between checkpoints.
         every_epochs: Epochs between further checkpoints.
-        resume: True to go on from `checkpoint` if it exists; or the path of a checkpoint.
+        resume: True to go on from `checkpoint` if it exists; or the path of a checkpoint. Order
+            of the data and learning rates are those it was begun with; a greater number of
+            `epochs` prolongs it.
         seed: Seeds all random number generators, and decides the order of tensors in memory. By
             default the order is drawn from torch's generator.
         progress: Whether to show a progress bar.
@@ -224,7 +226,7 @@ def fit(
                 bar.after_step()
                 saver.after_step(training)
 
-            require_finite(training, training.sums.sum().item(), saver.written)
+            require_sound(training, saver.written)
             if em:
                 _maximise(guide)
             training.finish_epoch(_facts(training, unseen, budget))

@@ -1,6 +1,6 @@
 r"""Whether a training still has numbers in it, and if not, where they went."""
 
-__all__ = ["DivergedError", "finite_numbers", "require_finite"]
+__all__ = ["DivergedError", "finite_numbers", "require_finite", "require_sound"]
 
 import math
 import re
@@ -32,6 +32,24 @@ def require_finite(training: Training, loss: float, saved: Any = None) -> None:
 
     if not math.isfinite(loss):
         raise _diverged(training, _culprits(training), saved)
+
+
+def require_sound(training: Training, saved: Any = None) -> None:
+    r"""Raises if something is not finite that would go into a checkpoint.
+
+    A gradient can spoil the parameters though the loss, which was computed before, is finite.
+
+    Args:
+        training: The training, between two steps.
+        saved: The last checkpoint, for the message.
+
+    Raises:
+        DivergedError: As in `require_finite`.
+    """
+
+    spoiled = _named("the parameters", _not_finite(training))
+    if spoiled or not _finite(training.sums):
+        raise _diverged(training, spoiled or _culprits(training), saved)
 
 
 @contextmanager

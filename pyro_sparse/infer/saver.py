@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 
 from pyro_sparse.infer.checkpoint import CheckpointWarning, read_checkpoint, write_checkpoint
+from pyro_sparse.infer.health import require_sound
 from pyro_sparse.infer.training import Training
 
 
@@ -91,8 +92,13 @@ class Saver:
 
         Args:
             training: The training.
+
+        Raises:
+            DivergedError: There is a number in it that is not finite; the checkpoint before it
+                stays.
         """
 
+        require_sound(training, self.written)
         try:
             self._write(training)
         except OSError as error:

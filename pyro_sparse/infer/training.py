@@ -2,6 +2,7 @@ r"""The state of a training: everything that must be saved to go on later, and n
 
 __all__ = ["Training"]
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import monotonic
@@ -17,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from pyro_sparse.effects import StoredParameters
 from pyro_sparse.infer.batches import Arguments, Batches
+from pyro_sparse.infer.budget import Budget
 from pyro_sparse.infer.elbo import TraceSparse_ELBO
 from pyro_sparse.infer.randomness import random_state, restore_random_state
 from pyro_sparse.infer.ranks import Ranks
@@ -218,10 +220,14 @@ class Training:
             path: Where it comes from, for errors.
 
         Raises:
-            ValueError: It belongs to another model, guide, optimiser or data set.
+            ValueError: It belongs to another model, guide, optimiser, budget or data set.
         """
 
-        _require_same(state.get("identity", {}), self._identity(), path)
+        here = self._identity()
+        # Checkpoints of before do not say what the budget was.
+        saved = {"budgets": here["budgets"], **state.get("identity", {})}
+        _require_same(saved, here, path)
+        _compare_rates(state["parts"]["optimizer"]["param_groups"], self.optimizer, path)
         for name, part in self._parts().items():
             part.load_state_dict(state["parts"][name])
         with torch.no_grad():
@@ -277,6 +283,7 @@ class Training:
         return {
             "parts": {name: type(part).__name__ for name, part in self._parts().items()},
             "tensors": tensors,
+            "budgets": {n: repr(p) for n, p in self.parts.items() if isinstance(p, Budget)},
             "data": {
                 "examples": self.batches.examples,
                 "batches": len(self.batches),
@@ -299,6 +306,18 @@ def _rates(optimizer: Optimizer) -> dict[str, float]:
 
 def _plain(group: dict[str, Any]) -> dict[str, Any]:
     return {key: v for key, v in group.items() if isinstance(v, int | float | str | tuple)}
+
+
+def _compare_rates(saved: list[dict[str, Any]], optimizer: Optimizer, path: Any) -> None:
+    """Says so where rates that were given now are not those that the training goes on with."""
+    # Where no schedule noted them, what rates began with is not known any more.
+    before, now = ([g.get("initial_lr") for g in gs] for gs in (saved, optimizer.param_groups))
+    if None not in before + now and before != now:
+        warnings.warn(
+            f"{path} goes on with the learning rates that it was begun with, {before}, and not "
+            f"with {now}. Start afresh to train with others.",
+            stacklevel=5,
+        )
 
 
 _POSITION = ("epoch", "batch", "step", "stopped", "seconds", "seed")

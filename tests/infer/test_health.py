@@ -5,7 +5,12 @@ import re
 import pytest
 import torch
 
-from pyro_sparse.infer.health import DivergedError, finite_numbers, require_finite
+from pyro_sparse.infer.health import (
+    DivergedError,
+    finite_numbers,
+    require_finite,
+    require_sound,
+)
 from pyro_sparse.infer.parts import Parts
 from tests.infer.programs import program, train
 
@@ -34,6 +39,21 @@ def test_sites_and_parameters_are_named() -> None:
     assert "step 4, in epoch 2" in text and "the divergence of w" in text and " z" not in text
     assert "the log-likelihood" in text and "the parameters guide.sites.3.weight.loc" in text
     assert "last checkpoint, run.pt" in text and "clip=1.0" in text
+
+
+def test_parameters_and_sums_are_looked_at_between_steps() -> None:
+    training = train(*program(), epochs=1)
+    require_sound(training)
+
+    training.sums[0] = torch.nan
+    with pytest.raises(DivergedError, match="its terms are finite"):
+        require_sound(training)
+
+    training.sums.zero_()
+    with torch.no_grad():
+        training.guide.get_parameter("sites.0.weight.loc")[0] = torch.nan  # type: ignore[attr-defined]
+    with pytest.raises(DivergedError, match=r"sites\.0\.weight\.loc.*run\.pt, is from before"):
+        require_sound(training, "run.pt")
 
 
 def test_other_errors_of_a_law_stay_what_they_are() -> None:

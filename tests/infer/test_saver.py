@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from pyro_sparse.infer import CheckpointWarning, TraceSparse_ELBO
+from pyro_sparse.infer import Budget, CheckpointWarning, DivergedError, TraceSparse_ELBO
 from pyro_sparse.infer import saver as module
+from pyro_sparse.infer.checkpoint import read_checkpoint, write_checkpoint
 from tests.common import ROOT
 from tests.infer.programs import Stopping, assert_same, data, numbers, program, train
 
@@ -154,6 +155,26 @@ def test_a_full_disk_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert training.epoch == 2 and path.exists()
 
 
+@pytest.mark.parametrize("last", [2, 12], ids=["inside an epoch", "at the end"])
+def test_a_gradient_that_is_no_number_does_not_get_into_a_checkpoint(
+    last: int, tmp_path: Path
+) -> None:
+    """The loss was computed before it, and is finite."""
+    path, (model, guide), steps = tmp_path / "training.pt", program(), []
+
+    def spoil(gradient: torch.Tensor) -> torch.Tensor:
+        steps.append(gradient)
+        return gradient * float("nan") if len(steps) == last else gradient
+
+    guide.get_parameter("sites.0.weight.loc").register_hook(spoil)
+    with pytest.raises(DivergedError, match=r"guide\.sites\.0\.weight\.loc.*is from before"):
+        train(model, guide, checkpoint=path, every=0.0)
+
+    state = read_checkpoint(path)
+    assert state["position"]["step"] == last - 1
+    assert all(t.isfinite().all() for t in state["parts"]["guide"].values())
+
+
 def test_a_place_that_cannot_hold_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match="Give a file in it"):
         train(*program(), checkpoint=tmp_path)
@@ -193,6 +214,29 @@ def test_changed_settings_are_refused(
 
     with pytest.raises(ValueError, match=message):
         train(*program(), resume=path, **changed)
+
+
+def test_another_budget_is_refused(tmp_path: Path) -> None:
+    """Once it is kept exactly, it would go on with what the first one closed."""
+    path = tmp_path / "training.pt"
+    train(*program(), epochs=1, checkpoint=path, budget=Budget(weights=0.5))
+
+    with pytest.raises(ValueError, match=r"budgets differ: budget \(Budget\(weights=0\.5\)"):
+        train(*program(), resume=path, budget=Budget(weights=0.4))
+
+    state = read_checkpoint(path)
+    del state["identity"]["budgets"], state["format"]
+    write_checkpoint(path, state)
+    assert train(*program(), resume=path, budget=Budget(weights=0.5)).epoch == 4
+
+
+def test_other_rates_are_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "training.pt"
+    train(*program(), epochs=1, checkpoint=path)
+
+    with pytest.warns(UserWarning, match=r"begun with, \[0\.01, 0\.05\], and not with \[0\.1,"):
+        again = train(*program(), resume=path, lr=0.1)
+    assert again.rows[1]["lr"] <= 0.01
 
 
 KILLED = """
