@@ -3,6 +3,7 @@ r"""Many trainings, one after another, each done once."""
 __all__ = ["pareto", "sweep"]
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -32,6 +33,7 @@ def sweep(
 
     Raises:
         ValueError: Two names belong to one file, or a result in the folder cannot be read.
+        TypeError: A result is made of other things than numbers and strings.
 
     Example:
         >>> import tempfile
@@ -59,6 +61,8 @@ def sweep(
 def pareto(rows: Iterable[Mapping[str, Any]], *names: str) -> list[Row]:
     r"""The rows that no other row beats in all of these numbers; the smaller, the better.
 
+    A row with a number that is nan, as of a training that failed, is beaten by all.
+
     Args:
         rows: Results.
         names: Names of at least two numbers, such as "error" and "size".
@@ -82,7 +86,7 @@ def pareto(rows: Iterable[Mapping[str, Any]], *names: str) -> list[Row]:
 
 
 def _is_beaten(point: tuple, points: list[tuple]) -> bool:
-    return any(
+    return any(map(math.isnan, point)) or any(
         other != point and all(o <= p for o, p in zip(other, point, strict=True))
         for other in points
     )
@@ -94,8 +98,19 @@ def _plain(name: str) -> str:
 
 def _write(file: Path, row: Row) -> None:
     part = file.with_suffix(".part")
-    part.write_text(json.dumps(row, indent=1))
+    part.write_text(json.dumps(row, indent=1, default=_number))
     os.replace(part, file)
+
+
+def _number(value: Any) -> Any:
+    """Numbers that come as tensors or arrays."""
+    try:
+        return value.item()
+    except (AttributeError, RuntimeError, ValueError) as error:
+        raise TypeError(
+            f"A run returns numbers and strings by name, and returned a {type(value).__name__}. "
+            "Its checkpoint is still there."
+        ) from error
 
 
 def _read(file: Path) -> Row:

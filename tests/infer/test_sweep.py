@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pyro_sparse.infer.sweep import pareto, sweep
 
@@ -58,3 +59,18 @@ def test_the_front() -> None:
     ]
     with pytest.raises(ValueError, match="two or more"):
         pareto(rows, "e")
+
+
+def test_a_training_that_failed_is_on_no_front() -> None:
+    rows = [{"error": 0.1, "size": 0.5}, {"error": float("nan"), "size": 0.1}]
+
+    assert pareto(rows, "error", "size") == rows[:1]
+
+
+def test_numbers_may_come_as_tensors(tmp_path: Path) -> None:
+    found = sweep(lambda *_: {"error": torch.tensor(0.5)}, {"a": 1}, tmp_path)
+
+    assert found == [{"name": "a", "error": 0.5}]
+    with pytest.raises(TypeError, match="numbers and strings by name, and returned a Tensor"):
+        sweep(lambda *_: {"error": torch.ones(2)}, {"b": 1}, tmp_path)
+    assert not (tmp_path / "b.json").exists()
