@@ -20,6 +20,8 @@ REPORTS = {
 PAGES = {ROOT / report: f"{page}.md" for page, report in REPORTS.items()} | {
     ROOT / "examples/tutorials": "../tutorials/index.md"
 }
+# Programs that are named as functions are.
+PROGRAMS = {path.stem for path in (ROOT / "examples").glob("*.py")}
 LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?!https?:)(?P<path>[^)#]+)\)")
 
 
@@ -39,12 +41,12 @@ def _page(report: Path, folder: Path) -> str:
         target = Path(os.path.normpath(report.parent / found["path"]))
         if found["picture"]:
             shutil.copy(target, folder / _flat(target))
-            return f"![{found['text']}]({_flat(target)})"
+            return f"![{found['text']}]({_flat(target)}){{ .wide }}"
         if target in PAGES:
             return f"[{found['text']}]({PAGES[target]})"
         return f"{found['text']} (`{target.relative_to(ROOT)}`)"
 
-    return linked(LINK.sub(moved, report.read_text()))
+    return linked(LINK.sub(moved, report.read_text()), PROGRAMS)
 
 
 def _flat(picture: Path) -> str:
