@@ -160,7 +160,8 @@ def test_a_gradient_that_is_no_number_does_not_get_into_a_checkpoint(
     last: int, tmp_path: Path
 ) -> None:
     """The loss was computed before it, and is finite."""
-    path, (model, guide), steps = tmp_path / "training.pt", program(), []
+    path, (model, guide) = tmp_path / "training.pt", program()
+    steps: list[torch.Tensor] = []
 
     def spoil(gradient: torch.Tensor) -> torch.Tensor:
         steps.append(gradient)
