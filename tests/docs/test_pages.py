@@ -179,7 +179,7 @@ def test_functions_and_relations_have_space_around_them() -> None:
 def test_code_and_own_names_are_not_linked() -> None:
     assert linked("`fit`", {"fit"}) == "`fit`"
     assert linked("```python\n# `fit`\n```\n").count("[") == 0
-    assert linked("`fit` here") == "[`fit`][pyro_sparse.infer.fit] here"
+    assert linked("`fit` here") == "[`fit`][pyro_sparse.infer.fit.fit] here"
 
 
 def test_bars_in_cells_are_escaped() -> None:
