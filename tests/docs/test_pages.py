@@ -9,7 +9,6 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 from torch.distributions import kl
 
 from docs.generate.docstrings import linked, prose, public_names
-from docs.generate.hooks import on_page_content
 from docs.generate.laws import LAWS, write_laws
 from docs.generate.methods import PAGES, write_methods
 from docs.generate.reference import write_reference
@@ -166,14 +165,6 @@ def test_reports_bring_their_pictures_and_link_pages_only(site: Path) -> None:
         for path in paths:
             known = (site / "results" / path).is_file() or path == "../tutorials/index.md"
             assert known, (page, path)
-
-
-def test_functions_and_relations_have_space_around_them() -> None:
-    drawn = on_page_content(r'<span class="arithmatex">\(a \log b \sim c, \log(d)\)</span>')
-    space = '<mspace width="0.17em"/>'
-
-    assert f"<mi>a</mi>{space}<mi>log</mi>{space}<mi>b</mi><mo>&#x0223C;</mo>" in drawn
-    assert "<mi>log</mi><mo" in drawn
 
 
 def test_code_and_own_names_are_not_linked() -> None:
