@@ -2,8 +2,8 @@
 
 Trains LeNet-300-100 on MNIST with gates on its inputs and hidden units to each of several
 budgets of weights and of multiply-adds, and beside them with an L0 penalty on each weight that is
-tuned, by as many trainings as that takes, until the network has the same size. Measures the
-compact networks. Started again, it goes on where it was, also inside a training.
+tuned, by a few trainings, until the network has about the same size. Measures the compact
+networks. Started again, it goes on where it was, also inside a training.
 
     python -m examples.sweep [--data-root DIR] [--epochs N] [--seeds N ...] [--out DIR]
 """

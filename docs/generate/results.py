@@ -54,7 +54,7 @@ def rows_of(methods: Sequence[str]) -> Iterator[str]:
 
 
 def settings_of(name: str) -> str:
-    """A table with the settings with which a method was run.
+    """A table with the settings of a method.
 
     Args:
         name: Name of a method of `examples.mnist`.

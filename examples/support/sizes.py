@@ -20,7 +20,7 @@ Written by `python -m examples.sweep`, from `sweep.json`: {settings}.
 Sizes are those of the compact network, a plain torch module, and its error is the one after the
 last epoch on the test images; medians of the seeds. In a network of linear layers multiply-adds
 are weights, so that both kinds of budget ask for the same. A penalty is tuned with the first seed
-by at most four trainings, until the size is right to 6 %; the size nearest is taken.
+by four trainings at most, until the size is right to 6 %, and the nearest one is taken.
 
 {medians}
 
@@ -79,7 +79,7 @@ def _merged(target: float, kind: str, rows: list[Row]) -> Row:
     return {
         "asked for %": target,
         "by": KINDS[kind][1].replace("...", f"{penalty.pop() or target / 100:g}"),
-        "trainings until the size was right": next(trainings, 1),
+        "trainings to find it": next(trainings, 1),
         "size %": median(sizes),
         "furthest off %": 100 * (furthest / target - 1),
         "error %": median(errors),

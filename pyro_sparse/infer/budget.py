@@ -52,10 +52,10 @@ class Budget(nn.Module):
 
     So the size does not end above the budget where gates are as `gate_sites` proposes them, each
     removing something of its own. It ends below where single units are large beside the budget,
-    or where the prior closes more than the budget asks for: a budget is no promise
-    to use it up. In a training of few steps gates hardly move, most of the closing is left to
-    the third stage, and the error shows it: where `size` jumps in the history, train longer or
-    with a larger `gate_lr`.
+    or where the prior closes more than the budget asks for: a budget is no promise to use it up.
+    In a training of few steps gates hardly move, most of the closing is left to the third stage,
+    and the error shows it: where `size` jumps in the history, train longer or with a larger
+    `gate_lr`.
 
     Entries without a probability of being 0, such as weights of sparse variational dropout, are
     counted by a sigmoid around the threshold of their criterion. For programs made by

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.special import erfc, erfcx, log_ndtr, ndtri
 
 ROOT_TWO = math.sqrt(2)
-FAR = -30.0  # Phi is 5e-198 here, and less is soon no number any more
+FAR = -30.0  # Phi is 5e-198 here, and leaves the range of double precision below -37
 
 
 def log1mexp(x: Tensor) -> Tensor:
