@@ -5,7 +5,7 @@ __all__ = ["Trace", "argument", "plain_copy", "trace"]
 import copy
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,7 +144,7 @@ class _Tracer(fx.Tracer):
         buffers: whether buffers are symbolic, so that code may not branch on their values.
     """
 
-    def __init__(self, left_out: set[str], buffers: bool = False) -> None:
+    def __init__(self, left_out: Collection[str] = (), buffers: bool = False) -> None:
         super().__init__()
         self.left_out = left_out
         self.proxy_buffer_attributes = buffers

@@ -3,6 +3,7 @@
 __all__ = ["CompactModule", "Gather", "operate"]
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -52,6 +53,19 @@ class CompactModule(fx.GraphModule):
     def __str__(self) -> str:
         # Without the generated code that torch.fx prints.
         return nn.Module.__repr__(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # torch.fx unpickles a plain GraphModule, which has no plan.
+        return _unpickled, (*super().__reduce__(), self.meta)
+
+
+def _unpickled(
+    rebuild: Callable[..., fx.GraphModule], arguments: tuple[Any, ...], meta: dict[str, Any]
+) -> CompactModule:
+    plain = rebuild(*arguments)
+    compact = CompactModule(plain, plain.graph)
+    compact.meta |= meta
+    return compact
 
 
 def operate(trace: Trace, plan: Plan, values: dict[str, Tensor], name: str) -> CompactModule:

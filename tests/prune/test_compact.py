@@ -1,4 +1,5 @@
 import copy
+import pickle
 import random
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from models.lenet import lenet5, lenet_300_100, mlp
 from pyro_sparse.prune import compact, count
+from pyro_sparse.prune.surgery import CompactModule
 from tests.prune.nets import (
     FAMILIES,
     Residual,
@@ -262,6 +264,20 @@ def test_it_copies_and_prints_as_a_module() -> None:
     assert "(fc1): Linear(in_features=5, out_features=3, bias=True)" in str(smaller)
     assert again.plan == smaller.plan
     assert_same(net, again, torch.randn(2, 5))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_can_be_pickled(family: str) -> None:
+    kind = FAMILIES[family]
+    smaller = compact(sprinkle(kind.build().eval(), seed=1), kind.inputs(), allow_empty=True)
+
+    again = pickle.loads(pickle.dumps(smaller))
+
+    assert isinstance(again, CompactModule)
+    assert str(again) == str(smaller)
+    assert again.plan == smaller.plan
+    assert again.training == smaller.training
+    assert_same(smaller, again, kind.inputs())
 
 
 class Branching(nn.Module):
