@@ -43,11 +43,14 @@ def run(args: argparse.Namespace, name: str, seed: int, data: Data) -> None:
     if args.random_labels:
         kind += f"-random-{args.random_labels:g}"
         data = with_random_labels(data, args.random_labels, seed)
+    if args.shift:
+        kind += f"-shift-{args.shift}"
     stem = f"{args.net}-{kind}-{name}-{seed}"
     pyro.set_rng_seed(seed)
     net = NETS[args.net]()
     checkpoint = args.out / f"{stem}.checkpoint"
-    training = train(method, net, data, seed, checkpoint, [look], compiled=not args.smoke)
+    compiled = not args.smoke
+    training = train(method, net, data, seed, checkpoint, [look], compiled, args.shift)
 
     frozen, small = smaller(training, data)
     about = {"net": args.net, "data": kind, "method": name, "seed": seed}
@@ -71,6 +74,7 @@ def main() -> None:
     parser.add_argument("--data", choices=DATA, default="mnist")
     parser.add_argument("--data-root", type=Path, default=Path("data"), help="torchvision's")
     parser.add_argument("--random-labels", type=float, default=0.0, help="share of them")
+    parser.add_argument("--shift", type=int, default=0, help="pixels, of training images")
     parser.add_argument("--epochs", type=int, help="instead of each method's own number")
     parser.add_argument("--out", type=Path, default=Path("runs/mnist"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

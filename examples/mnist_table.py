@@ -44,9 +44,16 @@ paper learns it. A budget of whole units with the gates of structured Bayesian p
 once and stopped after half of its epochs, when a fifth of the size was left that it allows.
 """
 
-RANDOM = """{share:g} % of the training labels are drawn at random, those of the test images are
+RANDOM = """{:.0%} of the training labels are drawn at random, those of the test images are
 right. Who memorises nothing and reads every digit misses nine in ten of the random labels, and
 that is the train error to expect; a lower one is memorised."""
+
+SHIFTED = """Training images are shifted by up to {:g} pixel, up or down and left or right, each
+time anew; test images are as they are. The published systems learn from the images as they are, so
+these rows are no comparison of methods. They show what is left to gain by more data at the same
+size."""
+
+KINDS = {"-random-": RANDOM, "-shift-": SHIFTED}  # by what names of data say
 
 Row = dict[str, Any]
 
@@ -128,24 +135,28 @@ def section(net: str, data: str, methods: dict[str, list[Row]]) -> str:
     head = ["method", "seeds", "error", "best", "train", "architecture", "weights", "x", "MACs"]
     head += ["epochs", "published"]
     parts = [f"## {net} on {data}"]
-    parts += [RANDOM.format(share=100 * float(data.split("-")[-1]))] if "-random-" in data else []
+    parts += [
+        text.format(float(data.split(kind)[-1])) for kind, text in KINDS.items() if kind in data
+    ]
     parts += [as_markdown(head, [our_line(row) for row in rows])]
     if data == "mnist":
         others = [p for p in PUBLISHED if p.net == net and p.method not in methods]
         lines = [published_line(row) for row in others]
         parts += ["Published, without a row of ours above:"]
         parts += [as_markdown(["method", "error", "architecture", "weights", "x"], lines)]
-        parts += ["The best published points, and how close the rows above come:"]
-        parts += ["\n".join(mark_line(m, rows) for m in MARKS if m.net == net)]
         missing = ", ".join(METHODS[name].title for name in METHODS if name not in methods)
         parts += [f"Not run on this network: {missing}."] if missing else []
+    if "-random-" not in data:
+        parts += ["The best published points, and how close the rows above come:"]
+        parts += ["\n".join(mark_line(m, rows) for m in MARKS if m.net == net)]
     return "\n\n".join(parts)
 
 
 def commands(found: dict[tuple[str, str], dict[str, list[Row]]]) -> str:
     lines = [
         f"python -m examples.mnist --net {net}"
-        f" --data {data.replace('-random-', ' --random-labels ')} --method {name} --seed "
+        f" --data {data.replace('-random-', ' --random-labels ').replace('-shift-', ' --shift ')}"
+        f" --method {name} --seed "
         f"{' '.join(str(row['seed']) for row in rows)} --epochs {rows[0]['epochs']}"
         f"  # at {', '.join(sorted({short(row['commit']) for row in rows}))}"
         for (net, data), methods in found.items()

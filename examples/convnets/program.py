@@ -12,10 +12,10 @@ import torch
 from torch import Size, Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
-from examples.convnets.augmented import batches
 from examples.convnets.data import Images
 from examples.convnets.methods import METHODS, Method
 from examples.convnets.nets import NETS
+from examples.support.augmented import Augmented, batches
 from examples.support.optimizers import Together
 from pyro_sparse.distributions import L0, L2
 from pyro_sparse.guides import AutoSparse, fan_in_scale
@@ -96,7 +96,7 @@ def train(
         net = net.to(memory_format=torch.channels_last)
 
     model, guide = build(method, kind, net, images)
-    loader = batches(images, BATCH, way.channels_last)
+    loader = batches(_augmented(images, way.channels_last), BATCH)
     steps = method.epochs * len(loader)
     begin, end = (share * steps for share in method.warm_up)
     weight = linear(0.0, method.kl_weight, steps=end - begin, delay=begin)
@@ -118,6 +118,16 @@ def train(
         resume=True,
         seed=seed,
     )
+
+
+def _augmented(images: Images, channels_last: bool) -> Augmented:
+    """Shifted by up to four pixels and mirrored, as is usual for CIFAR."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+
+    def prepare(pixels: Tensor) -> Tensor:
+        return images.standardised(pixels).contiguous(memory_format=layout)
+
+    return Augmented(images.x, images.y, shift=4, mirror=True, prepare=prepare)
 
 
 def _pretrained(

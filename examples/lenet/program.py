@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from examples.lenet.methods import METHODS, Method
+from examples.support.augmented import Augmented, batches
 from examples.support.data import Data
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import Budget, TraceSparse_ELBO, Training, fit
@@ -52,6 +53,7 @@ def train(
     checkpoint: Path,
     looks: Sequence[Look] = (),
     compiled: bool = True,
+    shift: int = 0,
 ) -> Training:
     """Trains a method, or goes on where its checkpoint was written.
 
@@ -63,10 +65,13 @@ def train(
         checkpoint: The file the training is written to.
         looks: What to note after every epoch.
         compiled: Whether to compile the bound.
+        shift: By how many pixels images are shifted at most, each time anew.
     """
     if method.pretrain:
         dense = replace(METHODS["dense"], epochs=method.pretrain)
-        before = train(dense, net, data, seed, checkpoint.with_suffix(".dense"), (), compiled)
+        before = train(
+            dense, net, data, seed, checkpoint.with_suffix(".dense"), (), compiled, shift
+        )
         assert isinstance(before.model, nn.Module)
         net = freeze(before.model, before.guide)
 
@@ -77,7 +82,7 @@ def train(
     return fit(
         model,
         guide,
-        (data.x, data.y),
+        batches(Augmented(data.x, data.y, shift), BATCH) if shift else (data.x, data.y),
         epochs=method.epochs,
         batch_size=BATCH,
         lr=method.lr,
