@@ -6,7 +6,8 @@ pictures. A training that was interrupted goes on where it was. `examples.mnist_
 the results with the published ones.
 
     python -m examples.mnist [--net NET] [--method METHOD ...] [--seed N ...] [--data DATA]
-                             [--data-root DIR] [--epochs N] [--out DIR]
+                             [--data-root DIR] [--random-labels SHARE] [--shift PIXELS]
+                             [--epochs N] [--out DIR]
 """
 
 import argparse

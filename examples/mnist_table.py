@@ -44,11 +44,11 @@ paper learns it. A budget of whole units with the gates of structured Bayesian p
 once and stopped after half of its epochs, when a fifth of the size was left that it allows.
 """
 
-RANDOM = """{:.0%} of the training labels are drawn at random, those of the test images are
+RANDOM = """A share of {:g} of the training labels is drawn at random, those of the test images are
 right. Who memorises nothing and reads every digit misses nine in ten of the random labels, and
 that is the train error to expect; a lower one is memorised."""
 
-SHIFTED = """Training images are shifted by up to {:g} pixel, up or down and left or right, each
+SHIFTED = """Training images are shifted by at most {:g} pixel, up or down and left or right, each
 time anew; test images are as they are. The published systems learn from the images as they are, so
 these rows are no comparison of methods. They show what is left to gain by more data at the same
 size."""
@@ -135,9 +135,7 @@ def section(net: str, data: str, methods: dict[str, list[Row]]) -> str:
     head = ["method", "seeds", "error", "best", "train", "architecture", "weights", "x", "MACs"]
     head += ["epochs", "published"]
     parts = [f"## {net} on {data}"]
-    parts += [
-        text.format(float(data.split(kind)[-1])) for kind, text in KINDS.items() if kind in data
-    ]
+    parts += [text.format(float(data.split(k)[-1])) for k, text in KINDS.items() if k in data]
     parts += [as_markdown(head, [our_line(row) for row in rows])]
     if data == "mnist":
         others = [p for p in PUBLISHED if p.net == net and p.method not in methods]
@@ -152,11 +150,14 @@ def section(net: str, data: str, methods: dict[str, list[Row]]) -> str:
     return "\n\n".join(parts)
 
 
+def asked(data: str) -> str:
+    """A name of data as the command line has it."""
+    return data.replace("-random-", " --random-labels ").replace("-shift-", " --shift ")
+
+
 def commands(found: dict[tuple[str, str], dict[str, list[Row]]]) -> str:
     lines = [
-        f"python -m examples.mnist --net {net}"
-        f" --data {data.replace('-random-', ' --random-labels ').replace('-shift-', ' --shift ')}"
-        f" --method {name} --seed "
+        f"python -m examples.mnist --net {net} --data {asked(data)} --method {name} --seed "
         f"{' '.join(str(row['seed']) for row in rows)} --epochs {rows[0]['epochs']}"
         f"  # at {', '.join(sorted({short(row['commit']) for row in rows}))}"
         for (net, data), methods in found.items()

@@ -80,3 +80,17 @@ def test_random_labels_are_a_part_of_the_command() -> None:
     text = commands({("lenet_300_100", "mnist-random-0.5"): {"vd": [row(method="vd")]}})
 
     assert "--data mnist --random-labels 0.5 --method vd --seed 0 --epochs 60" in text
+
+
+def test_shifted_images_have_a_table_of_their_own() -> None:
+    data = "mnist-shift-1"
+    rows = [row(data=data, error=1.5, nonzeros=9_000)]
+
+    text = section("lenet_300_100", data, {"l0": rows})
+
+    assert "shifted by at most 1 pixel" in text
+    assert "no more error: 9,000, L0" in text
+    assert "1.4 %, 219-214-100" not in text
+    assert "--data mnist --shift 1 --method l0" in commands(
+        {("lenet_300_100", data): {"l0": rows}}
+    )
