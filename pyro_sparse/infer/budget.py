@@ -21,6 +21,8 @@ from pyro_sparse.infer.limits import Limits, limits, meant
 from pyro_sparse.infer.sizes import Chances, Sizes
 
 UPDATES = 300  # of the multipliers in a training
+DAMPING = 0.2  # nats an example for an excess of 1: pressure falls before the size does too far
+AFTERWARDS = 0.25  # of the third stage: its beginning
 MARGIN = 0.05  # the multipliers stop above the budget: what is closed hardly opens again
 
 
@@ -33,8 +35,8 @@ class Budget(nn.Module):
     where :math:`S` is the expected number of weights (or multiply-adds) under the posterior: a
     weight counts if its input arrives, its output is read by an open gate further on, and it is
     not dropped itself. The Lagrangian :math:`L - N \lambda (\log S - \log b)` is minimised by the
-    optimiser of the training and :math:`\lambda \ge 0` ascends on what is left of the excess,
-    returning to 0 as soon as there is none (a dual restart), so that no strength is tuned.
+    optimiser of the training and :math:`\lambda \ge 0` follows the excess like a controller with
+    a proportional and an integral part, so that no strength is tuned.
 
     What counts in the end is the network with exact zeros, not the expectation: a hard concrete
     gate, for example, is closed from P(active) = 0.31 on. Hence three stages, given as shares of
@@ -58,7 +60,8 @@ class Budget(nn.Module):
     `gate_lr`.
 
     Entries without a probability of being 0, such as weights of sparse variational dropout, are
-    counted by a sigmoid around the threshold of their criterion. For programs made by
+    counted as their criterion has it from the beginning, and the gradient is that of a sigmoid
+    around its threshold. For programs made by
     `bayesianize` and `AutoSparse`; a guide written by hand has no laws that could be asked
     without sampling. Multiply-adds count units, not single zeros.
 
@@ -71,6 +74,8 @@ class Budget(nn.Module):
         | https://arxiv.org/abs/2208.04425
         | Two-Player Games for Efficient Non-Convex Constrained Optimization (Cotter, Jiang,
         | Sridharan, 2019) https://arxiv.org/abs/1804.06500
+        | On PI Controllers for Updating Lagrange Multipliers in Constrained Optimization (Sohrabi,
+        | Ramirez, Zhang, Lacoste-Julien, Gallego-Posada, 2024) https://arxiv.org/abs/2406.04558
 
     Args:
         weights: Weights to keep, matrices and convolution kernels but no biases: a share up to 1,
@@ -186,7 +191,8 @@ class Budget(nn.Module):
 
         begin, reached, settle = (share * steps for share in self.stages)
         if step >= settle or self._is_settled():
-            if not self._is_settled():
+            # Once more when the optimiser's momentum, which still closes, has passed.
+            if not self._is_settled() or step == round(settle + AFTERWARDS * (steps - settle)):
                 self._settle()
             for site, closed in zip(self.about.sites, self._closed(), strict=True):
                 close(self.about.guide.sites.get_submodule(site), closed)
@@ -216,15 +222,13 @@ class Budget(nn.Module):
 
     def _ascend(self, ahead: float, proxy: float, time: float) -> None:
         sizes = self.about.sizes
-        soft, hard = self._excess(sizes.expected()), self._excess(sizes.kept())
+        soft, hard = self._excess(sizes.typical()), self._excess(sizes.kept())
         excess = torch.lerp(soft, hard, proxy) - self.start * ahead - MARGIN
 
-        # The part in proportion damps: pressure is there at once, and gone with the excess.
-        raised = self.integral + self.gain * time * excess
-        self.integral.copy_(torch.where(excess > 0, raised, 0))
-        self.multiplier.copy_(torch.where(excess > 0, self.integral + excess, 0))
-        self.pressed |= excess > 0
-        self.about.idle = not bool((excess > 0).any())
+        self.integral.add_(self.gain * time * excess).clamp_(min=0)
+        self.multiplier.copy_((self.integral + DAMPING * excess).clamp(min=0))
+        self.pressed |= self.multiplier > 0
+        self.about.idle = not bool((self.multiplier > 0).any())
 
     def _settle(self) -> None:
         about = self.about

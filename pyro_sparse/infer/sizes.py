@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyro_sparse.distributions import Gate
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.prune.chance import chance_kept, is_kept
 from pyro_sparse.prune.mask import Posterior, posteriors
@@ -80,6 +81,14 @@ class Sizes:
 
         found = {site: chance_kept(p) for site, p in self._posteriors().items()}
         return {site: chance for site, chance in found.items() if chance is not None}
+
+    @torch.no_grad()
+    def typical(self) -> Chances:
+        r"""The chances of gates, which are 0 at times; of other laws what the criterion keeps."""
+
+        chances, kept = self.expected(), self.kept()
+        gates = {s for s, p in self._posteriors().items() if isinstance(p.law, Gate)}
+        return {s: chance if s in gates else kept[s] for s, chance in chances.items()}
 
     @torch.no_grad()
     def kept(self) -> Chances:
