@@ -171,6 +171,16 @@ METHODS = {
         epochs=100,
         warm_up=(0.0, 0.4),
     ),
+    "vib_budget": Method(
+        "empirical-Bayes gates (VIB), budget",
+        priors={
+            "gate": PerUnit({"fc1": 38.0, "fc2": 42.0, "fc3": 15.0}),
+            "weight": L2(10.0),
+        },
+        epochs=120,
+        warm_up=(0.0, 0.4),
+        budget=0.0359,
+    ),
     "sbp": Method(
         "structured Bayesian pruning, divergence x 8",
         priors={"gate": TruncatedLogUniform(-20.0, 0.0)},
@@ -198,7 +208,7 @@ METHODS = {
 LENET5: dict[str, dict[str, Any]] = {
     "budget": {"budget": 0.005},
     "budget_mdr": {"budget": 0.005},
-    "vd_budget": {"budget": 0.0042},
+    "vd_budget": {"budget": 0.0036},
     "vib": {
         "priors": {"gate": PerUnit({"conv1": 100.0, "conv2": 100.0, "fc1": 30.0, "fc2": 30.0})}
     },

@@ -49,8 +49,9 @@ class Budget(nn.Module):
       constraint);
     - from the third on the budget is kept exactly: what is least likely to be open is closed for
       good, just as much as is too much, and training goes on with what is left. Where the budget
-      had to press, and left the network smaller than it may be, what is most likely to be open
-      is opened again, as much as fits.
+      had to press since the middle of the first stage, and left the network smaller than it may
+      be, what is most likely to be open is opened again, as much as fits; so once more a little
+      later, as an optimiser's momentum goes on closing.
 
     So the size does not end above the budget where gates are as `gate_sites` proposes them, each
     removing something of its own. It ends below where single units are large beside the budget,
@@ -227,7 +228,8 @@ class Budget(nn.Module):
 
         self.integral.add_(self.gain * time * excess).clamp_(min=0)
         self.multiplier.copy_((self.integral + DAMPING * excess).clamp(min=0))
-        self.pressed |= self.multiplier > 0
+        if ahead < 0.5:  # what is closed early is closed by the prior as well
+            self.pressed |= self.multiplier > 0
         self.about.idle = not bool((self.multiplier > 0).any())
 
     def _settle(self) -> None:

@@ -11,10 +11,12 @@ from torch import nn
 from models.lenet import mlp
 from pyro_sparse.distributions import (
     L0,
+    HardConcrete,
     HardNormal,
     LogUniform,
     MixtureGate,
     TruncatedExponential,
+    TruncatedLogUniform,
 )
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import Budget, TraceSparse_ELBO, fit
@@ -91,6 +93,36 @@ def test_sparse_variational_dropout_counts_single_weights() -> None:
     frozen = freeze(model, guide)
     nonzero = sum(int(p.count_nonzero()) for p in frozen.parameters() if p.ndim > 1)
     assert 0.03 < nonzero / DENSE <= 0.1
+
+
+def test_noisy_gates_follow_the_allowed_size() -> None:
+    """Their chances only say how far they are from a threshold, and are not counted as sizes."""
+    model, guide = program({}, gate=TruncatedLogUniform(-20.0, 0.0))
+    budget = Budget(weights=0.3)
+    budget.attach(model, guide, torch.zeros(1, 8))
+
+    assert budget.about.sizes(budget.about.sizes.typical()).sum() == DENSE
+    train(model, guide, budget)
+    assert 0.28 < left(model, guide) <= 0.3
+
+
+def test_gates_count_with_their_chances() -> None:
+    model, guide = program()
+    budget = Budget(weights=0.3)
+    budget.attach(model, guide, torch.zeros(1, 8))
+    sizes = budget.about.sizes
+
+    # A weight of the middle layer gets an input with the one chance, is read with the other.
+    chance = HardConcrete(probs=0.5).prob_active
+    torch.testing.assert_close(sizes(sizes.typical())[1], 400 * chance**2)
+
+
+def test_what_the_prior_closes_further_is_not_opened_again() -> None:
+    """Pressure at the beginning, before the prior has done its work, is no reason to."""
+    model, guide = program({}, weight=LogUniform())
+    training = train(model, guide, Budget(weights=0.3))
+
+    assert training.row["size"] < 0.1
 
 
 def test_every_layer_its_share() -> None:
