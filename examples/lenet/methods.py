@@ -208,9 +208,13 @@ METHODS = {
 LENET5: dict[str, dict[str, Any]] = {
     "budget": {"budget": 0.005},
     "budget_mdr": {"budget": 0.005},
-    "vd_budget": {"budget": 0.0036},
+    "vd_budget": {"budget": 0.0035},
     "vib": {
         "priors": {"gate": PerUnit({"conv1": 100.0, "conv2": 100.0, "fc1": 30.0, "fc2": 30.0})}
+    },
+    "vib_budget": {
+        "priors": {"gate": PerUnit({"conv1": 50.0, "conv2": 50.0, "fc1": 15.0, "fc2": 15.0})},
+        "budget": 0.005,
     },
     "l0_sep": {
         "priors": {"gate": PerWeight({"conv1": 10.0, "conv2": 0.5, "fc1": 0.1, "fc2": 10.0})}
