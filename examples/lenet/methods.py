@@ -90,7 +90,7 @@ METHODS = {
         {"init_scale": 0.0067},
         lr=3e-3,
         warm_up=(0.03, 0.2),
-        budget=0.0115,
+        budget=0.0095,
     ),
     "ebvd": Method(
         "empirical-Bayes variational dropout",
