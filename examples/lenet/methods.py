@@ -139,12 +139,12 @@ METHODS = {
     "mdr_exp": Method(
         "mixture gates, exponential",
         priors={"gate": L0(0.1), "weight": L2(30.0)},
-        guide=_mixture(TruncatedExponential(15.0)),
+        guide=_mixture(TruncatedExponential(60.0)),
     ),
     "mdr_uniform": Method(
         "mixture gates, exponential-uniform",
         priors={"gate": L0(0.1), "weight": L2(30.0)},
-        guide=_mixture(UniformExponential(24.0)),
+        guide=_mixture(UniformExponential(100.0)),
     ),
     "mdr_power": Method(
         "mixture gates, power function",
@@ -177,7 +177,7 @@ METHODS = {
             "gate": PerUnit({"fc1": 38.0, "fc2": 42.0, "fc3": 15.0}),
             "weight": L2(10.0),
         },
-        epochs=120,
+        epochs=70,
         warm_up=(0.0, 0.4),
         budget=0.0359,
     ),
