@@ -35,8 +35,13 @@ class Budget(nn.Module):
     where :math:`S` is the expected number of weights (or multiply-adds) under the posterior: a
     weight counts if its input arrives, its output is read by an open gate further on, and it is
     not dropped itself. The Lagrangian :math:`L - N \lambda (\log S - \log b)` is minimised by the
-    optimiser of the training and :math:`\lambda \ge 0` follows the excess like a controller with
-    a proportional and an integral part, so that no strength is tuned.
+    optimiser of the training, and :math:`\lambda` follows the excess :math:`e = \log S - \log b`
+    like a controller with a proportional and an integral part, so that no strength is tuned:
+
+    .. math::
+        \lambda = \max(0, I + 0.2\, e), \qquad \dot I = \mathrm{gain} \cdot e, \quad I \ge 0
+
+    with time in trainings.
 
     What counts in the end is the network with exact zeros, not the expectation: a hard concrete
     gate, for example, is closed from P(active) = 0.31 on. Hence three stages, given as shares of
@@ -62,9 +67,9 @@ class Budget(nn.Module):
 
     Entries without a probability of being 0, such as weights of sparse variational dropout, are
     counted as their criterion has it from the beginning, and the gradient is that of a sigmoid
-    around its threshold. For programs made by
-    `bayesianize` and `AutoSparse`; a guide written by hand has no laws that could be asked
-    without sampling. Multiply-adds count units, not single zeros.
+    around its threshold. For programs made by `bayesianize` and `AutoSparse`; a guide written by
+    hand has no laws that could be asked without sampling. Multiply-adds count units, not single
+    zeros.
 
     The multipliers are our own few lines: libraries for constrained optimisation want to own
     the step (loss, backward and both updates), which belongs to the bound here, is compiled, and
