@@ -23,6 +23,7 @@ from pyro_sparse.infer.sizes import Chances, Sizes
 UPDATES = 300  # of the multipliers in a training
 DAMPING = 0.2  # nats an example for an excess of 1: pressure falls before the size does too far
 AFTERWARDS = 0.25  # of the third stage: its beginning
+HALVED = 0.01  # share of a training in which pressure that is not needed is halved
 MARGIN = 0.05  # the multipliers stop above the budget: what is closed hardly opens again
 
 
@@ -39,9 +40,11 @@ class Budget(nn.Module):
     like a controller with a proportional and an integral part, so that no strength is tuned:
 
     .. math::
-        \lambda = \max(0, I + 0.2\, e), \qquad \dot I = \mathrm{gain} \cdot e, \quad I \ge 0
+        \lambda = \max(0, I + 0.2\, e), \qquad \dot I = \mathrm{gain} \cdot e
 
-    with time in trainings.
+    with time in trainings; and :math:`I` halves in each hundredth of the training in which there
+    is no excess, as pressure that was needed on the way down is too much below (a soft form of a
+    dual restart).
 
     What counts in the end is the network with exact zeros, not the expectation: a hard concrete
     gate, for example, is closed from P(active) = 0.31 on. Hence three stages, given as shares of
@@ -51,19 +54,19 @@ class Budget(nn.Module):
       logarithms) from that of the whole network to the budget;
     - from there :math:`\lambda` listens more and more to the size of the network that `freeze`
       and `compact` would make now, while its gradient stays that of the expectation (a proxy
-      constraint);
-    - from the third on the budget is kept exactly: what is least likely to be open is closed for
-      good, just as much as is too much, and training goes on with what is left. Where the budget
-      had to press since the middle of the first stage, and left the network smaller than it may
-      be, what is most likely to be open is opened again, as much as fits; so once more a little
-      later, as an optimiser's momentum goes on closing.
+      constraint). That size has a limit of its own, which falls evenly from where it is then to
+      the budget: where pressure is too slow for it, what is least likely to be open is closed
+      for good, just as much as is too much;
+    - from the third on the budget is kept exactly, and training goes on with what is left. Where
+      the budget had to press since the middle of the first stage, and left the network smaller
+      than it may be, what is most likely to be open is opened again, as much as fits; so once
+      more a little later, as an optimiser's momentum goes on closing.
 
     So the size does not end above the budget where gates are as `gate_sites` proposes them, each
     removing something of its own. It ends below where single units are large beside the budget,
     or where the prior closes more than the budget asks for: a budget is no promise to use it up.
-    In a training of few steps gates hardly move, most of the closing is left to the third stage,
-    and the error shows it: where `size` jumps in the history, train longer or with a larger
-    `gate_lr`.
+    In a training of few steps gates hardly move, most of the closing is left to the limit of the
+    second stage, and the error shows it: then train longer or with a larger `gate_lr`.
 
     Entries without a probability of being 0, such as weights of sparse variational dropout, are
     counted as their criterion has it from the beginning, and the gradient is that of a sigmoid
@@ -113,6 +116,7 @@ class Budget(nn.Module):
     multiplier: Tensor
     integral: Tensor
     start: Tensor
+    reached: Tensor
     settled: Tensor
     pressed: Tensor
 
@@ -138,7 +142,7 @@ class Budget(nn.Module):
             raise ValueError(f"gain is positive and finite, got {gain}.")
 
         self.per_layer, self.stages, self.gain = per_layer, stages, gain
-        for name in ("multiplier", "integral", "start"):
+        for name in ("multiplier", "integral", "start", "reached"):
             self.register_buffer(name, torch.zeros(1))
         self.register_buffer("settled", torch.zeros((), dtype=torch.bool))
         self.register_buffer("pressed", torch.zeros(1, dtype=torch.bool))
@@ -171,7 +175,7 @@ class Budget(nn.Module):
 
         excess = self._excess(kept)
         self.multiplier, self.integral = torch.zeros_like(excess), torch.zeros_like(excess)
-        self.start = excess.clamp(min=0)
+        self.start, self.reached = excess.clamp(min=0), excess.clamp(min=0)
         self.settled = torch.zeros_like(excess[0], dtype=torch.bool)
         self.pressed = torch.zeros_like(excess, dtype=torch.bool)
         for index, site in enumerate(kept):
@@ -200,11 +204,14 @@ class Budget(nn.Module):
             # Once more when the optimiser's momentum, which still closes, has passed.
             if not self._is_settled() or step == round(settle + AFTERWARDS * (steps - settle)):
                 self._settle()
+        elif step % (every := max(1, steps // UPDATES)) == 0:
+            ahead, proxy = 1 - _share(step, begin, reached), _share(step, reached, settle)
+            self._ascend(ahead, proxy, every / steps)
+            if proxy > 0:
+                self._trim(1 - proxy)
+        if step >= reached or self._is_settled():
             for site, closed in zip(self.about.sites, self._closed(), strict=True):
                 close(self.about.guide.sites.get_submodule(site), closed)
-        elif step % (every := max(1, steps // UPDATES)) == 0:
-            ahead = 1 - _share(step, begin, reached)
-            self._ascend(ahead, _share(step, reached, settle), every / steps)
 
     def size(self) -> float:
         r"""The size, as a share, that `freeze` and `compact` would leave now."""
@@ -231,11 +238,25 @@ class Budget(nn.Module):
         soft, hard = self._excess(sizes.typical()), self._excess(sizes.kept())
         excess = torch.lerp(soft, hard, proxy) - self.start * ahead - MARGIN
 
-        self.integral.add_(self.gain * time * excess).clamp_(min=0)
+        if proxy == 0:
+            self.reached.copy_(hard.clamp(min=0))
+        raised = self.integral + self.gain * time * excess
+        lowered = self.integral * 0.5 ** (time / HALVED)
+        self.integral.copy_(torch.where(excess > 0, raised, lowered))
         self.multiplier.copy_((self.integral + DAMPING * excess).clamp(min=0))
         if ahead < 0.5:  # what is closed early is closed by the prior as well
             self.pressed |= self.multiplier > 0
         self.about.idle = not bool((self.multiplier > 0).any())
+
+    def _trim(self, ahead: float) -> None:
+        """Closes what is too much for a limit that falls evenly from the size reached before."""
+        chances, before = self.about.sizes.expected(), self.about.sizes.kept()
+        kept = before
+        for index, sites in enumerate(self.about.limits.sites):
+            above = functools.partial(self._excess_of, index, more=ahead * self.reached[index])
+            kept = cut(above, chances, kept, sites)
+        for site, closed in zip(self.about.sites, self._closed(), strict=True):
+            closed |= kept[site] < before[site]
 
     def _settle(self) -> None:
         about = self.about
@@ -288,8 +309,8 @@ class Budget(nn.Module):
         ]
         return torch.stack([self._excess(view)[index] for index, view in enumerate(seen)])
 
-    def _excess_of(self, index: int, chances: Chances) -> float:
-        return float(self._excess(chances)[index])
+    def _excess_of(self, index: int, chances: Chances, more: Tensor | float = 0.0) -> float:
+        return float(self._excess(chances)[index] - more)
 
     def _excess(self, chances: Chances) -> Tensor:
         """Log of size to allowed size, one for each constraint."""

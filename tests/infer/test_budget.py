@@ -1,5 +1,6 @@
 """Trainings that end at the size they were given."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,18 @@ def test_gates_count_with_their_chances() -> None:
     # A weight of the middle layer gets an input with the one chance, is read with the other.
     chance = HardConcrete(probs=0.5).prob_active
     torch.testing.assert_close(sizes(sizes.typical())[1], 400 * chance**2)
+
+
+def test_gates_that_hardly_move_are_closed_little_by_little() -> None:
+    model, guide = program()
+    rows = train(model, guide, Budget(weights=0.3, gain=1e-3), gate_lr=1e-4, epochs=200).rows
+    sizes = [row["size"] for row in rows]
+
+    # Of the second stage, epochs 100 to 150; a unit is a twentieth of two layers.
+    assert sizes[98] == 1.0
+    assert 0.45 < sizes[124] < 0.65
+    assert 0.28 < sizes[150] <= 0.3
+    assert all(0.8 * a < b <= a for a, b in itertools.pairwise(sizes[:151]))
 
 
 def test_what_the_prior_closes_further_is_not_opened_again() -> None:
