@@ -116,7 +116,10 @@ def test_an_entry() -> None:
         (HardConcrete(logits=0.0), ["louizos2018learning", "maddison2017concrete"]),
         (linear(weight=EmpiricalNormal()), ["dai2018compressing", "kharitonov2018variational"]),
         (Classifier(linear(gate=L0(1.0)), 10), ["louizos2018learning"]),
-        (Budget(weights=0.1), ["cotter2019two", "gallegoposada2022controlled"]),
+        (
+            Budget(weights=0.1),
+            ["cotter2019two", "gallegoposada2022controlled", "sohrabi2024pi"],
+        ),
         (Normal(0.0, 1.0), []),
     ],
     ids=str,
