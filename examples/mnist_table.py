@@ -117,6 +117,9 @@ def mark_line(mark: Mark, rows: list[Row]) -> str:
     kind = "whole units" if mark.structured else "single weights"
     own = [row for row in rows if row["structured"] == mark.structured]
     text = f"- {kind}: {mark.weights:,.0f} weights at {mark.error:g} % ({mark.source}). "
+    if not own:
+        return text + "No row of this kind."
+
     good = [row for row in own if round(row["error"], 2) <= mark.error]
     small = [row for row in own if row["nonzeros"] <= mark.weights]
     if good:

@@ -47,7 +47,8 @@ def test_several_seeds_become_medians() -> None:
 def test_a_mark_is_reached_only_by_rows_of_its_kind() -> None:
     single = row(structured=False, error=1.0, nonzeros=10)
 
-    assert mark_line(MARK, [single]).endswith("Not reached.")
+    assert mark_line(MARK, [single]).endswith("No row of this kind.")
+    assert mark_line(MARK, [single, row(error=1.7)]).endswith("Not reached.")
 
 
 def test_a_mark_names_the_nearest_rows() -> None:
