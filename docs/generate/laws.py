@@ -43,7 +43,7 @@ LAWS = {
     "l0": LawPage("L0", (*GATED, *MIXED, "stg")),
     "l2": LawPage("L2", ("dense", *GATED, "stg")),
     "log_uniform": LawPage("LogUniform", ("vd", "vd_budget", "gnj")),
-    "empirical_normal": LawPage("EmpiricalNormal", ("ebvd", "vib")),
+    "empirical_normal": LawPage("EmpiricalNormal", ("ebvd", "vib", "vib_budget")),
     "group_gaussian_mixture": LawPage("GroupGaussianMixture", ("mixture_em",)),
     "truncated_log_normal": LawPage("TruncatedLogNormal", ("sbp", "sbp_small")),
     "truncated_log_uniform": LawPage("TruncatedLogUniform", ("sbp", "sbp_small")),

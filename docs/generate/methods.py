@@ -65,7 +65,7 @@ PAGES = {
     "empirical_bayes_dropout": MethodPage(("ebvd",), (Normal, EmpiricalNormal)),
     "gaussian_mixture_em": MethodPage(("mixture_em",), (Normal, GroupGaussianMixture)),
     "information_bottleneck": MethodPage(
-        ("vib",), (Normal, EmpiricalNormal), EmpiricalNormal, (EmpiricalNormal,)
+        ("vib", "vib_budget"), (Normal, EmpiricalNormal), EmpiricalNormal, (EmpiricalNormal,)
     ),
     "structured_bayesian_pruning": MethodPage(
         ("sbp", "sbp_small"), (TruncatedLogNormal, TruncatedLogUniform)
