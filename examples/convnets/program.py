@@ -1,6 +1,6 @@
 """From a method's settings to a trained model and guide."""
 
-__all__ = ["Way", "build", "train"]
+__all__ = ["Way", "augmented", "build", "train"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -96,7 +96,7 @@ def train(
         net = net.to(memory_format=torch.channels_last)
 
     model, guide = build(method, kind, net, images)
-    loader = batches(_augmented(images, way.channels_last), BATCH)
+    loader = batches(augmented(images, way.channels_last), BATCH)
     steps = method.epochs * len(loader)
     begin, end = (share * steps for share in method.warm_up)
     weight = linear(0.0, method.kl_weight, steps=end - begin, delay=begin)
@@ -120,8 +120,13 @@ def train(
     )
 
 
-def _augmented(images: Images, channels_last: bool) -> Augmented:
-    """Shifted by up to four pixels and mirrored, as is usual for CIFAR."""
+def augmented(images: Images, channels_last: bool) -> Augmented:
+    """Batches of images shifted by up to four pixels and mirrored, as is usual for CIFAR.
+
+    Args:
+        images: The images.
+        channels_last: Whether colours lie side by side in memory, as GPUs like it.
+    """
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def prepare(pixels: Tensor) -> Tensor:

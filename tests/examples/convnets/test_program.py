@@ -11,7 +11,7 @@ from torch import nn
 from examples.convnets.data import Images
 from examples.convnets.methods import METHODS
 from examples.convnets.nets import NETS
-from examples.convnets.program import Way, build, train
+from examples.convnets.program import Way, augmented, build, train
 from models.resnet import ResNet
 from pyro_sparse.infer import TraceSparse_ELBO, Training
 
@@ -25,6 +25,18 @@ def images(count: int = 20, classes: int = 10) -> Images:
 
 def small() -> nn.Module:
     return ResNet(1, width=4)
+
+
+@pytest.mark.parametrize(
+    "channels_last, layout", [(False, torch.contiguous_format), (True, torch.channels_last)]
+)
+def test_batches_are_standardised_in_the_layout_asked_for(
+    channels_last: bool, layout: torch.memory_format
+) -> None:
+    x, _ = augmented(images(), channels_last)[[0, 1]]
+
+    assert x.is_contiguous(memory_format=layout)
+    assert x.min() >= -2 and x.max() <= 258 / 127  # bytes 0 and 255
 
 
 @pytest.mark.parametrize("name", METHODS)
