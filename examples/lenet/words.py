@@ -18,8 +18,8 @@ The papers train for 200 epochs; the rows here for as many as the table says. Se
 by a few shorter trainings with seed 0, whose errors on the test images were looked at. Mixture
 gates can be compared with the other gates here only: the tables of their paper (Huang, Chen, Wu,
 2020) were not available. Closed, they let a little through in training and nothing at test time;
-exponential gates of the usual rates, 15 and 24, got worse with more epochs, so that their rates are
-higher here. BC-GHS has one half-Cauchy scale a unit and a fixed global scale, where the paper
+exponential gates of the usual rates, 15 and 24, got worse with more epochs, so that their rates
+are higher here. BC-GHS has one half-Cauchy scale a unit and a fixed global scale, where the paper
 learns it.
 """
 
