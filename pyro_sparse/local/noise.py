@@ -32,7 +32,7 @@ def noise(like: Tensor, variance: Tensor) -> Tensor:
     if variance.dtype is torch.float16:
         variance = variance.float()
 
-    standard = torch.randn_like(like)
+    standard = _standard(like)
     if torch.is_grad_enabled() and variance.requires_grad:
         drawn, _ = _Noise.apply(variance.expand(like.shape), standard)
     else:
@@ -94,6 +94,13 @@ class _Noise(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, _: Any) -> tuple[Tensor, None]:
         (derivative,) = ctx.saved_tensors
         return gradient * derivative, None
+
+
+def _standard(like: Tensor) -> Tensor:
+    """Drawn in the order of memory: in any other, torch on a processor is several times slower."""
+    order = sorted(range(like.dim()), key=like.stride, reverse=True)
+    drawn = torch.randn_like(like.permute(order))
+    return drawn.permute([order.index(dim) for dim in range(like.dim())])
 
 
 def _deviation(variance: Tensor) -> Tensor:

@@ -26,6 +26,19 @@ def test_mean_and_variance() -> None:
     assert draws[:, 0].abs().max() < 1e-100
 
 
+def test_noise_lies_in_memory_as_the_activations_do() -> None:
+    """And is drawn in that order, in which torch is fast."""
+    maps = torch.zeros(2, 5, 4, 3).contiguous(memory_format=torch.channels_last)
+
+    torch.manual_seed(0)
+    draws = noise(maps, torch.ones(()))
+    torch.manual_seed(0)
+    rows = noise(torch.zeros(2, 4, 3, 5), torch.ones(()))
+
+    assert draws.stride() == maps.stride()
+    assert torch.equal(draws.permute(0, 2, 3, 1), rows)
+
+
 def test_the_derivative_is_that_of_the_draw() -> None:
     variance = trained(0.5, 2.0, 0.0)
     drawn = noise(torch.zeros(7, 3).double(), variance)
