@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
 
 from examples.benchmarks.timing import interleaved
 from examples.convnets.data import Images
 from examples.convnets.methods import Method
-from examples.convnets.program import BATCH, Way
+from examples.convnets.program import BATCH, Way, augmented
 from examples.lenet.result import describe, nonzero_weights
 from examples.support.commit import commit
 from pyro_sparse.distributions import Gate
@@ -24,7 +24,7 @@ from pyro_sparse.local import peel
 from pyro_sparse.prune import compact, count, expected_macs, freeze
 
 AT_ONCE = 500
-RENEWED = 2000  # images for the statistics of norms
+RENEWED = 4000  # images for the statistics of norms
 COMPARED = 2000  # images on which networks shall give the same
 
 
@@ -33,27 +33,22 @@ def outputs(net: nn.Module, images: Images, pixels: Tensor) -> Tensor:
     return torch.cat([net(images.standardised(part)) for part in pixels.split(AT_ONCE)])
 
 
-@torch.no_grad()
 def renew_norms(net: nn.Module, images: Images) -> None:
-    """Measures the statistics of batch norms anew, in place, on images of the training.
+    """Measures the statistics of batch norms anew, in place, on images shifted as in training.
 
-    Those of the training were taken under the noise of weights and gates, which is gone.
+    Those of the training were taken under the noise of weights and gates, which is gone. Images
+    that are not shifted have none of the black borders that the training saw; with their
+    statistics a ResNet-20 got two percent more of the test images wrong.
 
     Args:
         net: A network in evaluation mode.
         images: The images.
     """
-    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
-    rates = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean of all batches
-        norm.train()
-    if norms:
-        outputs(net, images, images.x[:RENEWED])
-    for norm, rate in zip(norms, rates, strict=True):
-        norm.momentum = rate
-        norm.eval()
+    data = augmented(images, channels_last=False)
+    with torch.random.fork_rng([images.x.device] if images.x.is_cuda else []):
+        torch.manual_seed(0)
+        chosen = torch.randperm(len(images.y))[:RENEWED]
+        update_bn((data[part.tolist()] for part in chosen.split(AT_ONCE)), net)
 
 
 def smaller(training: Training, images: Images) -> tuple[nn.Module, Any]:
@@ -118,7 +113,7 @@ def result(
         "test_images": len(images.y_test),
         **final,
         "best_error": min(errors),
-        "train_error": _wrong(outputs(small, images, images.x[:RENEWED]), images.y[:RENEWED]),
+        "train_error": _wrong(outputs(small, images, images.x[:COMPARED]), images.y[:COMPARED]),
         "dense_weights": dense.weights,
         "dense_macs": dense.macs,
         "layers": {row.name: row.weights for row in dense.layers if row.weights},
