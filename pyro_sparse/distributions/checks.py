@@ -109,12 +109,22 @@ def require_methods(owner: str, law: object, *names: str) -> None:
 
 
 def together(*values: Tensor | float) -> tuple[Tensor, ...]:
-    """Tensors of numbers and tensors; numbers take the precision and place of the first tensor."""
+    """Tensors of numbers and tensors; numbers take the precision and place of the first tensor.
+
+    Tensors of integers become floating ones.
+    """
+    values = tuple(map(_floating, values))
     like = next((value for value in values if isinstance(value, Tensor)), None)
     if like is None:
         return tuple(torch.tensor(value, dtype=torch.get_default_dtype()) for value in values)
 
     return tuple(v if isinstance(v, Tensor) else like.new_full((), v) for v in values)
+
+
+def _floating(value: Tensor | float) -> Tensor | float:
+    if isinstance(value, Tensor) and not value.is_floating_point():
+        return value.to(torch.get_default_dtype())
+    return value
 
 
 def logits_from(

@@ -58,8 +58,9 @@ class EmpiricalNormal(TorchDistribution):
         self, groups: int | Sequence[int] = (), validate_args: bool | None = None
     ) -> None:
         self.groups = (groups,) if isinstance(groups, int) else tuple(groups)
+        negative = all(isinstance(dim, int) and dim < 0 for dim in self.groups)
         require(
-            all(dim < 0 for dim in self.groups) and len(set(self.groups)) == len(self.groups),
+            negative and len(set(self.groups)) == len(self.groups),
             self.groups,
             "EmpiricalNormal needs groups of different negative dimensions",
             "Count from the right of the weight, e.g. groups=-1 for its rows.",

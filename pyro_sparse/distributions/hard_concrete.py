@@ -164,6 +164,7 @@ class HardConcrete(Rectified):
         if check:
             _check_constants(temperature, low, high)
 
+        broadcast("HardConcrete", {"temperature": temperature.shape, "logits": logits.shape})
         base = StretchedConcrete(temperature, logits, low, high, validate_args=False)
         super().__init__(base, validate_args=False)
         settle(self, validate_args)
@@ -181,13 +182,13 @@ class HardConcrete(Rectified):
 
     @property
     def logits(self) -> Tensor:
-        """Location, the papers' log alpha, `(*batch)`."""
+        """Location, the papers' log alpha, broadcastable to `(*batch)`."""
         return self.base.logits
 
     @property
     def probs(self) -> Tensor:
         """Sigmoid of the location; not P(z != 0), `(*batch)`."""
-        return torch.sigmoid(self.logits)
+        return torch.sigmoid(self.logits).expand(self.batch_shape)
 
     @property
     def low(self) -> float:

@@ -9,11 +9,12 @@ import torch
 from pyro.distributions import Normal
 from torch import Tensor
 from torch.distributions import constraints
-from torch.special import log_ndtr, ndtr
+from torch.special import log_ndtr
 
 from pyro_sparse.distributions.checks import Shape, broadcast, require, settle, together, validates
 from pyro_sparse.distributions.implicit import stop
 from pyro_sparse.distributions.rectified import Rectified
+from pyro_sparse.special import ndtr
 
 
 class HardNormal(Rectified):
@@ -102,14 +103,14 @@ class HardNormal(Rectified):
     @property
     def mean(self) -> Tensor:
         """Expectation of the clipped gate in closed form, `(*batch)`."""
-        return _excess(self.loc, self.scale) - _excess(self.loc - 1, self.scale)
+        centre, first, _ = self._moments()
+        return centre + first
 
     @property
     def variance(self) -> Tensor:
         """Variance of the clipped gate in closed form, `(*batch)`."""
-        square = _excess_square(self.loc, self.scale) - _excess_square(self.loc - 1, self.scale)
-        square = square - 2 * _excess(self.loc - 1, self.scale)
-        return (square - self.mean.square()).clamp(min=0)
+        _, first, second = self._moments()
+        return (second - first.square()).clamp(min=0)
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
@@ -122,17 +123,21 @@ class HardNormal(Rectified):
         low, high = (stop(self.loc + side * self.scale).clamp(0, 1) for side in (-10, 10))
         return low + (high - low) * nodes, (high - low) * weights
 
+    def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The clipped location, and the first two moments about it, which do not cancel."""
+        centre = stop(self.loc.clamp(0, 1))
+        shift, low, high = self.loc - centre, -centre, 1 - centre
+        first, last = -self.loc / self.scale, (1 - self.loc) / self.scale
 
-def _excess(loc: Tensor, scale: Tensor) -> Tensor:
-    """Expectation of max(0, x) of a normal x."""
-    ratio = loc / scale
-    return loc * ndtr(ratio) + scale * _density(ratio)
+        below, above = ndtr(first), ndtr(-last)
+        within = torch.where(first > 0, ndtr(-first) - above, ndtr(last) - below)
+        left, right = self.scale * _density(first), self.scale * _density(last)
+        mean = low * below + high * above + shift * within + left - right
 
-
-def _excess_square(loc: Tensor, scale: Tensor) -> Tensor:
-    """Expectation of max(0, x)^2 of a normal x."""
-    ratio = loc / scale
-    return (loc.square() + scale.square()) * ndtr(ratio) + loc * scale * _density(ratio)
+        square = low.square() * below + high.square() * above
+        square = square + (shift.square() + self.scale.square()) * within
+        square = square + 2 * shift * (left - right)
+        return centre, mean, square + self.scale * (first * left - last * right)
 
 
 def _density(x: Tensor) -> Tensor:

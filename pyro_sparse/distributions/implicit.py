@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Size, Tensor
+from torch.autograd.forward_ad import unpack_dual
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from pyro_sparse.distributions.checks import is_tracing
@@ -34,11 +35,13 @@ def stop(value: Tensor) -> Tensor:
 
 
 def moves(parameter: Tensor) -> bool:
-    """Whether someone may ask for the gradient in this parameter.
+    """Whether someone may ask for the gradient in this parameter, backward or forward.
 
     In a recorded graph nobody knows yet, so the answer is yes.
     """
-    return is_tracing() or (torch.is_grad_enabled() and parameter.requires_grad)
+    if is_tracing() or (torch.is_grad_enabled() and parameter.requires_grad):
+        return True
+    return unpack_dual(parameter).tangent is not None
 
 
 def attach(value: Tensor, slope: Tensor, parameter: Tensor) -> Tensor:
@@ -65,9 +68,13 @@ def implicit(value: Tensor, cdf: Tensor, log_prob: Tensor) -> Tensor:
     Args:
         value: a sample without gradient.
         cdf: of the law at the sample, with gradients in the parameters.
-        log_prob: log density at the sample.
+        log_prob: log density at the sample. Where it or the cdf is not finite, as that of some
+            laws at an end of their support, the sample keeps its number and has no gradient.
     """
-    return value - (cdf - stop(cdf)) * stop((-log_prob).exp())
+    slope = stop((-log_prob).exp())
+    usable = slope.isfinite() & cdf.isfinite()
+    moved, slope = (torch.where(usable, x, torch.zeros_like(x)) for x in (cdf - stop(cdf), slope))
+    return value - moved * slope
 
 
 def in_blocks(

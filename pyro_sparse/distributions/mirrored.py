@@ -9,7 +9,8 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from pyro_sparse.distributions.checks import Shape, require_methods, validates
+from pyro_sparse.distributions.checks import Shape, check_sample, validates
+from pyro_sparse.distributions.component import require_component
 
 
 class Mirrored(TorchDistribution):
@@ -38,7 +39,7 @@ class Mirrored(TorchDistribution):
 
     def __init__(self, law: Distribution, validate_args: bool | None = None) -> None:
         if validates(validate_args):
-            require_methods("Mirrored", law, "log_prob", "cdf")
+            require_component("Mirrored", law)
 
         self.law, self.has_rsample = law, law.has_rsample
         super().__init__(law.batch_shape, validate_args=validate_args)
@@ -47,9 +48,14 @@ class Mirrored(TorchDistribution):
         return f"Mirrored({self.law})"
 
     def expand(self, batch_shape: Shape, _instance: object = None) -> "Mirrored":
-        return Mirrored(self.law.expand(torch.Size(batch_shape)), validate_args=False)
+        new = self._get_checked_instance(Mirrored, _instance)
+        new.law, new.has_rsample = self.law.expand(torch.Size(batch_shape)), self.has_rsample
+        super(Mirrored, new).__init__(new.law.batch_shape, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
 
     def log_prob(self, value: Tensor) -> Tensor:
+        check_sample(self, value)
         return self.law.log_prob(1 - value)
 
     def cdf(self, value: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 __all__ = ["MixtureGate"]
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
@@ -17,10 +16,10 @@ from pyro_sparse.distributions.checks import (
     broadcast,
     check_sample,
     logits_from,
-    require_methods,
     settle,
     validates,
 )
+from pyro_sparse.distributions.component import require_component
 from pyro_sparse.distributions.gate import Gate
 from pyro_sparse.distributions.implicit import attach, bisect, implicit, in_blocks, moves, stop
 from pyro_sparse.distributions.mirrored import Mirrored
@@ -35,10 +34,10 @@ class MixtureGate(Gate):
         p(z) = (1 - q)\, \mathrm{off}(z) + q\, \mathrm{on}(z), \qquad q = \sigma(\mathrm{logits})
 
     For gates whose components are any two laws on [0, 1] with a density and a cdf. Samples carry
-    the implicit gradient of every parameter, of the components too. The law has *no* atoms: a
-    sample is never exactly 0, `prob_active` is the probability q of the active component, and
-    zeros come from the test-time rule, 0 where q < 1/2 and the mixture mean elsewhere. (That
-    rule is ours: the paper's own estimator was not available to us.)
+    the implicit gradient of every parameter, of the components too, but no second derivatives.
+    The law has *no* atoms: a sample is never exactly 0, `prob_active` is the probability q of the
+    active component, and zeros come from the test-time rule, 0 where q < 1/2 and the mixture mean
+    elsewhere. (That rule is ours: the paper's own estimator was not available to us.)
 
     References:
         Learning Sparse Neural Networks Through Mixture-Distributed Regularization (Huang, Chen,
@@ -80,9 +79,9 @@ class MixtureGate(Gate):
 
         check = validates(validate_args)
         if check:
-            require_methods("MixtureGate", off, "log_prob", "cdf")
+            require_component("MixtureGate", off)
         if check and on is not None:
-            require_methods("MixtureGate", on, "log_prob", "cdf")
+            require_component("MixtureGate", on)
 
         (self.logits,) = logits_from("MixtureGate", probs, logits, check)
         self.off, self._on = off, on
@@ -225,15 +224,15 @@ def _reflect(
 def _exponential_icdf(u: Tensor, logits: Tensor, rate: Tensor) -> Tensor:
     r"""Solves the mixture of a truncated exponential and its mirror image for the gate.
 
-    With :math:`t = e^{-\lambda z}` the cdf is a quadratic :math:`t^2 + b t + c = 0`, c < 0. The
-    textbook root cancels in single precision; this one has a sum of positive terms only.
+    With :math:`t = e^{-\lambda z}` the cdf is a quadratic :math:`a t^2 + b t + c = 0`, a > 0 > c.
+    The textbook root cancels in single precision; this one has a sum of positive terms only.
     """
-    decay = torch.exp(-rate)
-    odds = torch.exp(logits)
-    log_minus_c = logits - rate
-    b = (u + decay * (torch.sigmoid(logits) - u)) * (1 + odds) - 1
+    log_a, log_minus_c = F.logsigmoid(-logits), F.logsigmoid(logits) - rate
+    q = torch.sigmoid(logits)
+    b = u + torch.exp(-rate) * (q - u) - torch.sigmoid(-logits)
 
     tiny = torch.finfo(u.dtype).tiny
-    total = b.abs() + (b.square() + 4 * torch.exp(log_minus_c)).clamp(min=tiny).sqrt()
-    log_t = torch.where(b > 0, math.log(2) + log_minus_c - total.log(), (total / 2).log())
+    total = b.abs() + (b.square() + 4 * torch.exp(log_a + log_minus_c)).clamp(min=tiny).sqrt()
+    total = (total / 2).log()
+    log_t = torch.where(b > 0, log_minus_c - total, total - log_a)
     return (-log_t / rate).clamp(0, 1)

@@ -9,7 +9,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from pyro_sparse.distributions.checks import require, settle, together, validates
+from pyro_sparse.distributions.checks import check_sample, require, settle, together, validates
 from pyro_sparse.distributions.smoothing import Reflection, Smoothing
 
 
@@ -50,10 +50,12 @@ class PowerFunction(Smoothing):
         settle(self, validate_args)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        check_sample(self, value)
+
         return torch.xlogy(1 / self.beta - 1, value) - self.beta.log()
 
     def cdf(self, value: Tensor) -> Tensor:
-        return value.pow(1 / self.beta)
+        return value.clamp(0, 1).pow(1 / self.beta)
 
     def icdf(self, value: Tensor) -> Tensor:
         return value.pow(self.beta)
@@ -64,7 +66,7 @@ class PowerFunction(Smoothing):
 
     @property
     def variance(self) -> Tensor:
-        return 1 / (1 + 2 * self.beta) - self.mean.square()
+        return (self.beta * self.mean).square() / (1 + 2 * self.beta)
 
     def reflect(self, shape: Size, like: Tensor, moving: Collection[str]) -> Reflection:
         beta, u = self.beta, torch.rand(shape, dtype=like.dtype, device=like.device)

@@ -2,6 +2,7 @@
 
 __all__ = ["Rectified"]
 
+import math
 from typing import ClassVar
 
 import torch
@@ -32,7 +33,8 @@ class Rectified(Gate):
     with atoms of their own.
 
     `mean` and `variance` integrate the survival function with 32 fixed nodes, which is exact to
-    many digits as long as the base is not much narrower than the unit interval.
+    many digits as long as the base is not much narrower than the unit interval. Atoms are resolved
+    as far as the base's cdf is: one whose mass rounds to 0 has log probability minus infinity.
 
     References:
         Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
@@ -78,12 +80,15 @@ class Rectified(Gate):
     @property
     def log_prob_zero(self) -> Tensor:
         """Log probability of the atom at 0, `(*batch)`."""
-        return self._base_cdf(0.0).log()
+        mass = self._base_cdf(0.0)
+        return _where_positive(mass, mass.clamp(min=torch.finfo(mass.dtype).tiny).log())
 
     @property
     def log_prob_one(self) -> Tensor:
         """Log probability of the atom at 1, `(*batch)`."""
-        return torch.log1p(-self._base_cdf(1.0))
+        below = self._base_cdf(1.0)
+        limit = 1 - torch.finfo(below.dtype).eps / 2
+        return _where_positive(1 - below, torch.log1p(-below.clamp(max=limit)))
 
     @property
     def prob_active(self) -> Tensor:
@@ -149,6 +154,11 @@ class Rectified(Gate):
     def _base_cdf(self, value: float) -> Tensor:
         # 0, 1/2 and 1 are exact in every precision; promotion takes the law's own.
         return self.base.cdf(torch.tensor(value)).expand(self.batch_shape)
+
+
+def _where_positive(mass: Tensor, log_mass: Tensor) -> Tensor:
+    """The log of an atom that is there; infinite, and without gradient, where its mass is 0."""
+    return torch.where(mass > 0, log_mass, torch.full_like(log_mass, -math.inf))
 
 
 def _check_base(base: Distribution) -> None:

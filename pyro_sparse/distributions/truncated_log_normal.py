@@ -109,7 +109,7 @@ class TruncatedLogNormal(TorchDistribution):
 
     def cdf(self, value: Tensor) -> Tensor:
         low, high = self._ends()
-        x = (value.double().log() - self.loc) / self.scale
+        x = (value.double().clamp(min=0).log() - self.loc) / self.scale
         inside = torch.maximum(x, low + 1e-12)
         share = torch.exp(log_ndtr_difference(low, inside) - log_ndtr_difference(low, high))
         return share.clamp(max=1).to(self.loc.dtype)
@@ -135,7 +135,8 @@ class TruncatedLogNormal(TorchDistribution):
         dtype = self.loc.dtype
         logarithm = stop(self._from_standard(x)).to(dtype)
         logarithm = attach(logarithm, by_loc.to(dtype), self.loc)
-        return attach(logarithm, by_scale.to(dtype), self.scale).exp()
+        value = attach(logarithm, by_scale.to(dtype), self.scale).exp()
+        return value.clamp(math.exp(self.low), math.exp(self.high))
 
     @property
     def mean(self) -> Tensor:

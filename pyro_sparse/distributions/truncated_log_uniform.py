@@ -75,7 +75,7 @@ class TruncatedLogUniform(TorchDistribution):
         return -value.log() - math.log(self.high - self.low)
 
     def cdf(self, value: Tensor) -> Tensor:
-        return ((value.log() - self.low) / (self.high - self.low)).clamp(0, 1)
+        return ((value.clamp(min=0).log() - self.low) / (self.high - self.low)).clamp(0, 1)
 
     def icdf(self, value: Tensor) -> Tensor:
         return torch.exp(self.low + (self.high - self.low) * value)
@@ -86,14 +86,13 @@ class TruncatedLogUniform(TorchDistribution):
     @property
     def mean(self) -> Tensor:
         """Expectation of theta, `(*batch)`."""
-        return self._moment(1)
+        return torch.tensor(self._moment(1)).expand(self.batch_shape)
 
     @property
     def variance(self) -> Tensor:
         """Variance of theta, `(*batch)`."""
-        return self._moment(2) - self._moment(1).square()
+        return torch.tensor(self._moment(2) - self._moment(1) ** 2).expand(self.batch_shape)
 
-    def _moment(self, order: int) -> Tensor:
+    def _moment(self, order: int) -> float:
         width = order * (self.high - self.low)
-        value = math.exp(order * self.low) * math.expm1(width) / width
-        return torch.tensor(value).expand(self.batch_shape)
+        return math.exp(order * self.low) * math.expm1(width) / width

@@ -9,7 +9,14 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from pyro_sparse.distributions.checks import broadcast, require, settle, together, validates
+from pyro_sparse.distributions.checks import (
+    broadcast,
+    check_sample,
+    require,
+    settle,
+    together,
+    validates,
+)
 from pyro_sparse.distributions.smoothing import Reflection, Smoothing
 from pyro_sparse.distributions.truncated_exponential import TruncatedExponential
 
@@ -67,10 +74,13 @@ class UniformExponential(Smoothing):
         settle(self, validate_args)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        check_sample(self, value)
+
         peak = TruncatedExponential(self.rate, validate_args=False).log_prob(value)
         return torch.logaddexp(torch.log1p(-self.uniform) + peak, self.uniform.log())
 
     def cdf(self, value: Tensor) -> Tensor:
+        value = value.clamp(0, 1)
         peak = TruncatedExponential(self.rate, validate_args=False).cdf(value)
         return peak + self.uniform * (value - peak)
 
@@ -82,8 +92,8 @@ class UniformExponential(Smoothing):
     @property
     def variance(self) -> Tensor:
         peak = TruncatedExponential(self.rate, validate_args=False)
-        square = peak.variance + peak.mean.square()
-        return square + self.uniform * (1 / 3 - square) - self.mean.square()
+        within = peak.variance + self.uniform * (1 / 12 - peak.variance)
+        return within + self.uniform * (1 - self.uniform) * (peak.mean - 0.5).square()
 
     def reflect(self, shape: Size, like: Tensor, moving: Collection[str]) -> Reflection:
         rate, uniform = self.rate, self.uniform
@@ -91,7 +101,7 @@ class UniformExponential(Smoothing):
 
         u = torch.rand(shape, dtype=like.dtype, device=like.device)
         flat = torch.rand(shape, dtype=like.dtype, device=like.device) < uniform
-        near = torch.where(flat, u, -torch.log1p(-u * total) / rate)
+        near = torch.where(flat, u, (-torch.log1p(-u * total) / rate).clamp(max=1))
         far = 1 - near
 
         tail, back = torch.exp(-rate * near), torch.exp(-rate * far)

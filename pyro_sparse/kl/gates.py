@@ -38,7 +38,8 @@ def _surprise(logits: Tensor, log_p: Tensor) -> Tensor:
 
 
 def _bernoulli_logs(p: Bernoulli) -> tuple[Tensor, Tensor]:
-    if "probs" in p.__dict__:
+    # Torch keeps the other parameter too, once somebody asked for it, and that one is rounded.
+    if vars(p).get("probs") is p._param:
         return p.probs.log(), torch.log1p(-p.probs)
 
     return F.logsigmoid(p.logits), F.logsigmoid(-p.logits)
@@ -60,8 +61,13 @@ def _rectified_rectified(q: Rectified, p: Rectified) -> Tensor:
     q = q.expand(torch.broadcast_shapes(q.batch_shape, p.batch_shape))
     nodes, weights = q.interior_nodes()
     log_q, log_p = q.log_prob(nodes), p.log_prob(nodes)
-    inside = (weights * log_q.exp() * (log_q - log_p)).sum(0)
+    inside = (weights * _share(log_q, log_p)).sum(0)
+    zero = _share(q.log_prob_zero, p.log_prob_zero)
+    return inside + zero + _share(q.log_prob_one, p.log_prob_one)
 
-    zero = q.log_prob_zero.exp() * (q.log_prob_zero - p.log_prob_zero)
-    one = q.log_prob_one.exp() * (q.log_prob_one - p.log_prob_one)
-    return inside + zero + one
+
+def _share(log_q: Tensor, log_p: Tensor) -> Tensor:
+    """q (log q - log p), and 0 with no gradient where q itself is 0."""
+    occurs = log_q.exp() > 0
+    log_q, log_p = (torch.where(occurs, x, torch.zeros_like(x)) for x in (log_q, log_p))
+    return torch.where(occurs, log_q.exp() * (log_q - log_p), torch.zeros_like(log_q))

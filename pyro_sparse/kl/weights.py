@@ -72,6 +72,20 @@ def _normal_empirical(q: Normal, p: EmpiricalNormal) -> Tensor:
     return empirical_kl(q, p)
 
 
+@register_kl(Delta, EmpiricalNormal)
+def _delta_empirical(q: Delta, p: EmpiricalNormal) -> Tensor:
+    """Refused: the variance that fits points best falls with them, without end.
+
+    References:
+        Variational Dropout via Empirical Bayes (Kharitonov, Molchanov, Vetrov, 2018),
+        https://arxiv.org/abs/1811.00596
+    """
+    raise TypeError(
+        "A point mass has no useful divergence to EmpiricalNormal: its density grows without end "
+        "as the points go to 0. Use a Normal in the guide, or an L2 penalty as the prior."
+    )
+
+
 def empirical_kl(q: Normal, p: EmpiricalNormal, weights: Tensor | None = None) -> Tensor:
     r"""Divergence of a normal from `EmpiricalNormal`, where weights may count in part.
 

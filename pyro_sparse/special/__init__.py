@@ -9,6 +9,7 @@ __all__ = [
     "log_ndtr_tail",
     "log_uniform_kl",
     "log_uniform_kl_fit",
+    "ndtr",
     "ndtri_between",
 ]
 
@@ -22,6 +23,7 @@ from pyro_sparse.special.normal import (
     log1mexp,
     log_ndtr_difference,
     log_ndtr_tail,
+    ndtr,
     ndtri_between,
 )
 from pyro_sparse.special.quadrature import gauss_legendre

@@ -11,6 +11,7 @@ from pyro_sparse.distributions.checks import (
     is_tracing,
     require,
     require_methods,
+    together,
     validates,
 )
 
@@ -85,3 +86,12 @@ def test_samples_are_not_looked_at_while_tracing() -> None:
 
     value = torch.tensor([0.3, 1.0])
     torch.testing.assert_close(graph(value), gate.log_prob(value))
+
+
+@pytest.mark.parametrize("integer", [torch.tensor(2), torch.tensor([1, 2])], ids=["one", "two"])
+def test_integers_become_floating_and_truncate_nothing(integer: Tensor) -> None:
+    first, second = together(integer, 1.7)
+
+    assert first.dtype == second.dtype == torch.get_default_dtype()
+    assert second.item() == pytest.approx(1.7)
+    assert [v.dtype for v in together(integer, 0.5, torch.ones(2).double())][1] == torch.float32

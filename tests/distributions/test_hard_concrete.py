@@ -143,3 +143,12 @@ def test_bad_input(arguments: dict[str, Any], message: str) -> None:
 
 def test_validation_can_be_switched_off() -> None:
     assert HardConcrete(logits=math.inf, validate_args=False).prob_active == 1
+
+
+def test_numbers_have_the_batch_shape_of_a_wide_temperature() -> None:
+    gate = HardConcrete(torch.tensor([0.5, 1.0]), logits=torch.tensor(0.0))
+
+    shapes = {getattr(gate, name).shape for name in ("deterministic", "probs", "prob_active")}
+    assert shapes == {gate.batch_shape} == {(2,)}
+    with pytest.raises(ValueError, match=r"HardConcrete .* temperature \(2,\), logits \(3,\)"):
+        HardConcrete(torch.ones(2), logits=torch.zeros(3))

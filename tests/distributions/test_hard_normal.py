@@ -1,6 +1,7 @@
 import math
 from typing import Any
 
+import mpmath  # type: ignore[import-untyped]
 import pytest
 import torch
 from pyro.distributions import Normal
@@ -74,3 +75,27 @@ def test_single_precision_at_the_extremes(scale: float) -> None:
 def test_bad_input(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         HardNormal(**arguments)
+
+
+@pytest.mark.parametrize("loc, scale", [(-5.0, 0.5), (5.0, 0.4), (0.5, 1e-4), (0.3, 30.0)])
+def test_moments_do_not_cancel(loc: float, scale: float) -> None:
+    with mpmath.workdps(60):
+        law = (mpmath.mpf(loc), mpmath.mpf(scale))
+        open_, first = (_clipped(*law, power) for power in (0, 1))
+        square = _clipped(*law, 2)
+        expected = float(open_), float(first), float(square - first**2)
+
+    gate = HardNormal(torch.tensor(loc).double(), scale)
+    found = gate.prob_active.item(), gate.mean.item(), gate.variance.item()
+    assert found == pytest.approx(expected, rel=1e-8)
+
+
+def _clipped(loc: Any, scale: Any, power: int) -> Any:
+    """Expectation of z^power where z is not 0."""
+
+    def inside(x: Any) -> Any:
+        return x**power * mpmath.npdf(x, loc, scale)
+
+    middle = min(max(loc, 0), 1)
+    steps = [min(max(middle + k * scale, 0), 1) for k in range(-12, 13)]
+    return mpmath.quad(inside, [0, *steps, 1]) + mpmath.ncdf((loc - 1) / scale)

@@ -106,3 +106,24 @@ def test_bisect_stays_inside() -> None:
     with pyro.validation_enabled(False):
         root = bisect(lambda z: z, u)
     assert ((root > 0) & (root < 1)).all()
+
+
+def test_where_the_density_is_not_finite_the_number_stays() -> None:
+    theta = torch.ones(4, requires_grad=True)
+    value = torch.full((4,), 0.5)
+    cdf = theta * torch.tensor([1.0, 1.0, 1.0, torch.nan])
+    log_prob = torch.tensor([0.0, -torch.inf, torch.nan, 0.0])
+
+    drawn = implicit(value, cdf, log_prob)
+
+    assert torch.equal(drawn.detach(), value)
+    (gradient,) = torch.autograd.grad(drawn[:3].sum(), theta)
+    assert gradient[:3].tolist() == [-1.0, 0.0, 0.0]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch's own
+def test_forward_derivatives_are_asked_for_too() -> None:
+    assert not moves(torch.ones(1))
+    seen = []
+    torch.func.jvp(lambda x: (seen.append(moves(x)), x)[1], (torch.ones(1),), (torch.ones(1),))
+    assert seen == [True]

@@ -27,3 +27,11 @@ def test_samples_carry_the_gradient_of_the_law() -> None:
 def test_a_law_without_a_cdf_is_named() -> None:
     with pytest.raises(TypeError, match=r"Mirrored needs .* VonMises lacks cdf"):
         Mirrored(VonMises(0.0, 1.0))
+
+
+def test_values_outside_also_after_expand() -> None:
+    law = Mirrored(TruncatedExponential(8.0), validate_args=True)
+
+    for checked in (law, law.expand((3,))):
+        with pytest.raises(ValueError, match="within the support"):
+            checked.log_prob(torch.tensor(2.0))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from pyro.distributions import VonMises
 from torch import Tensor
+from torch.distributions import Kumaraswamy
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pyro_sparse.distributions import (
@@ -215,3 +216,42 @@ def test_recorded_graphs_keep_the_gradient(
 def test_bad_input(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         MixtureGate(**arguments)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch's own
+@pytest.mark.parametrize("make", FAMILIES)
+def test_forward_derivatives_are_those_of_backward_mode(make: Callable) -> None:
+    def mean(logits: Tensor, rate: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        return MixtureGate(logits=logits, off=make(rate)).rsample((1000,)).mean()
+
+    at = torch.tensor(0.3), torch.tensor(8.0)
+    backward = torch.func.grad(mean, argnums=(0, 1))(*at)
+    for index, wanted in enumerate(backward):
+        along = tuple(torch.tensor(float(index == place)) for place in (0, 1))
+        _, found = torch.func.jvp(mean, at, along)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+        assert found != 0
+
+
+def test_components_with_bad_ends_leave_no_broken_draws() -> None:
+    """Torch's Kumaraswamy has no finite density where its draws round to an end."""
+    off = Kumaraswamy(torch.tensor(0.2), torch.tensor(3.0))
+    logits = torch.zeros(100_000, requires_grad=True)
+    draws = MixtureGate(logits=logits, off=off).rsample()
+
+    (gradient,) = torch.autograd.grad(draws.sum(), logits)
+    assert ((draws >= 0) & (draws <= 1)).all()
+    assert gradient.isfinite().all() and (gradient > 0).double().mean() > 0.5
+
+
+@pytest.mark.parametrize("logits", [-200.0, -20.0, 20.0, 200.0])
+def test_quantiles_far_from_even_odds(logits: float) -> None:
+    gate = MixtureGate(logits=torch.tensor(logits), off=TruncatedExponential(8.0))
+    u = torch.linspace(0.05, 0.95, 7, requires_grad=True)
+
+    value = gate.icdf(u)
+
+    torch.testing.assert_close(gate.cdf(value), u)
+    (slope,) = torch.autograd.grad(value.sum(), u)
+    torch.testing.assert_close(slope, (-gate.log_prob(value)).exp(), rtol=1e-3, atol=0)

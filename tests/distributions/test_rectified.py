@@ -88,3 +88,17 @@ def test_a_base_with_atoms_or_events_is_refused(gate: Rectified) -> None:
         Rectified(gate)
     with pytest.raises(ValueError, match="event dimensions"):
         Rectified(FlatNormal(torch.zeros(2), torch.eye(2)))
+
+
+def test_an_atom_whose_mass_rounds_to_zero_leaves_gradients_finite() -> None:
+    """The cdf of this base is 1 at both ends in single precision."""
+    loc = torch.tensor([-3.0, 4.0], requires_grad=True)
+    gate = Rectified(Normal(loc, 0.5))
+
+    density = gate.log_prob(torch.full((2,), 0.5))
+    (gradient,) = torch.autograd.grad(density.sum(), loc, retain_graph=True)
+    torch.testing.assert_close(gradient, (0.5 - loc.detach()) / 0.25)
+
+    assert gate.log_prob_one[0] == gate.log_prob_zero[1] == -torch.inf
+    (gradient,) = torch.autograd.grad(gate.log_prob_one[0], loc)
+    assert (gradient == 0).all()

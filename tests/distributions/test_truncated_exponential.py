@@ -1,5 +1,6 @@
 import math
 
+import mpmath  # type: ignore[import-untyped]
 import pytest
 import torch
 
@@ -30,3 +31,29 @@ def test_single_precision(rate: float) -> None:
 def test_bad_rate(rate: float) -> None:
     with pytest.raises(ValueError, match="TruncatedExponential needs a finite rate > 0, got"):
         TruncatedExponential(rate)
+
+
+@pytest.mark.parametrize("rate", [1e-6, 1e-3, 0.1, 0.4999, 0.5, 3.0, 300.0])
+def test_moments_do_not_cancel(rate: float) -> None:
+    with mpmath.workdps(60):
+        exact = mpmath.mpf(rate)
+        mean = float(1 / exact - 1 / mpmath.expm1(exact))
+        variance = float(1 / exact**2 - mpmath.exp(exact) / mpmath.expm1(exact) ** 2)
+
+    law = TruncatedExponential(rate)
+    assert law.mean.item() == pytest.approx(mean, rel=1e-5)
+    assert law.variance.item() == pytest.approx(variance, rel=1e-4)
+
+
+def test_a_flat_law_stays_in_the_interval() -> None:
+    draws = TruncatedExponential(1e-3).rsample((1_000_000,))
+
+    assert draws.min() >= 0 and draws.max() <= 1
+
+
+def test_values_outside() -> None:
+    law = TruncatedExponential(8.0, validate_args=True)
+
+    with pytest.raises(ValueError, match="within the support"):
+        law.log_prob(torch.tensor(2.0))
+    assert law.cdf(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 1.0]

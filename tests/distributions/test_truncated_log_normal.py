@@ -115,3 +115,10 @@ def test_quantile_and_cdf() -> None:
 def test_bad_input(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TruncatedLogNormal(*arguments)
+
+
+def test_draws_lie_in_the_support_that_is_checked() -> None:
+    law = TruncatedLogNormal(torch.tensor(1e4), 0.01, low=-7.0, high=0.3, validate_args=True)
+
+    assert law.log_prob(law.rsample((1000,))).isfinite().all()
+    assert law.cdf(torch.tensor(-1.0)) == 0

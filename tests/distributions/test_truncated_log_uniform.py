@@ -25,3 +25,10 @@ def test_moments() -> None:
 def test_bad_ends(ends: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="finite low < high, got"):
         TruncatedLogUniform(*ends)
+
+
+def test_variance_of_a_narrow_law_and_values_below() -> None:
+    law = TruncatedLogUniform(-1e-3, 0.0)
+
+    assert law.variance.item() == pytest.approx(1e-6 / 12, rel=1e-3)
+    assert law.cdf(torch.tensor(-1.0)) == 0

@@ -44,3 +44,11 @@ def test_single_precision_at_extreme_shares(share: float, rate: float) -> None:
 def test_bad_input(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         UniformExponential(*arguments)
+
+
+def test_values_outside() -> None:
+    law = UniformExponential(8.0, validate_args=True)
+
+    with pytest.raises(ValueError, match="within the support"):
+        law.log_prob(torch.tensor(2.0))
+    assert law.cdf(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 1.0]

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from pyro.distributions import Bernoulli, Normal
 from torch import Tensor
@@ -77,3 +78,25 @@ def test_two_clipped_laws_in_single_precision_at_the_extremes() -> None:
 
     assert kl.isfinite().all()
     assert gradient.isfinite().all()
+
+
+def test_atoms_that_round_away_cost_nothing() -> None:
+    loc = torch.tensor([-6.0, 0.5, 7.0], requires_grad=True)
+    prior = Rectified(Normal(torch.tensor(0.5).double(), 1.0))
+    kl = kl_divergence(Rectified(Normal(loc, 0.5)), prior)
+
+    # all mass at one end: minus the log of the prior's own atom there
+    closed = -prior.log_prob_zero.item()
+    assert kl[[0, 2]].tolist() == pytest.approx([closed, closed], rel=1e-5)
+    (gradient,) = torch.autograd.grad(kl.sum(), loc)
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("logits", [20.0, -120.0])
+def test_a_coin_keeps_its_log_odds_when_its_probability_was_asked_for(logits: float) -> None:
+    q, p = HardConcrete(logits=torch.tensor(0.0)), Bernoulli(logits=torch.tensor(logits))
+
+    before = kl_divergence(q, p)
+    assert p.probs in (0, 1)
+
+    assert torch.equal(kl_divergence(q, p), before) and before.isfinite()

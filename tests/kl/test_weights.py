@@ -139,3 +139,9 @@ def test_mixture_bound_in_single_precision_at_the_extremes(probs: float) -> None
     gradients = torch.autograd.grad(kl.sum(), [loc, scale, share, wide, narrow])
     assert kl.isfinite().all()
     assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_points_are_refused_by_priors_that_reward_collapse() -> None:
+    for prior in (LogUniform(), EmpiricalNormal(-1)):
+        with pytest.raises(TypeError, match=f"no useful divergence to {type(prior).__name__}"):
+            kl_divergence(Delta(torch.ones(2, 3)), prior.expand((2, 3)))

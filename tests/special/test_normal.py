@@ -4,7 +4,7 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from pyro_sparse.special import log1mexp, log_ndtr_difference, log_ndtr_tail, ndtri_between
+from pyro_sparse.special import log1mexp, log_ndtr_difference, log_ndtr_tail, ndtr, ndtri_between
 
 BOUNDS = [
     (-1.0, 1.0),
@@ -86,3 +86,11 @@ def test_quantile_without_bounds() -> None:
 
     expected = torch.from_numpy(norm.ppf(u.numpy()))
     torch.testing.assert_close(ndtri_between(u, double(-30.0), double(30.0)), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cdf_in_the_lower_tail(dtype: torch.dtype) -> None:
+    x = torch.linspace(-12, 8, 41, dtype=dtype)
+
+    expected = torch.from_numpy(norm.cdf(x.double().numpy()))
+    torch.testing.assert_close(ndtr(x).double(), expected, rtol=3e-5, atol=0)
