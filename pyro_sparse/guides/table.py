@@ -61,7 +61,13 @@ class Options:
 
         if self.init is None:
             return site.weights()
-        return torch.as_tensor(self.init(site.name, site.shape)).to(site.full(0.0))
+        initial = torch.as_tensor(self.init(site.name, site.shape))
+        if initial.shape != site.shape:
+            raise ValueError(
+                f"init returns a value of the site's shape, {tuple(site.shape)} for "
+                f"'{site.name}', got {tuple(initial.shape)}."
+            )
+        return initial.to(site.full(0.0))
 
     def scale(self, site: SiteSpec) -> float:
         r"""The initial standard deviation of a site."""

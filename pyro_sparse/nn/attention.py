@@ -72,6 +72,8 @@ class Attention(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout is a probability, from 0 to 1, got {dropout}.")
         inner = num_heads * _head_dim(embed_dim, num_heads, head_dim)
         options: dict[str, Any] = {"bias": bias, "device": device, "dtype": dtype}
 

@@ -87,8 +87,8 @@ def bayesianize(
 
     Raises:
         TypeError: `net` is no module, or a law is no Pyro distribution.
-        ValueError: No law is given, nothing is selected, a selected layer cannot be converted,
-            a layer has no units along `gate_dim`, or `net` was converted before.
+        ValueError: No law is given or none applies, nothing is selected, a selected layer cannot
+            be converted, a layer has no units along `gate_dim`, or `net` was converted before.
 
     Example:
         >>> from pyro_sparse.distributions import L0, LogUniform
@@ -106,6 +106,12 @@ def bayesianize(
     for name, module, dim in chosen:
         converter.convert(name, module, dim)
     converter.check_tied(new)
+    if not any(isinstance(module, Prior) for module in new.modules()):
+        raise ValueError(
+            f"No parameter of {type(net).__name__} got a law, and none of its units a gate: "
+            f"gate_dim={gate_dim!r}, and functions for weight, bias and gate may return None. "
+            "Give one law more, or name a layer in gate_dim."
+        )
     convert(new, run, BayesianNetwork)
     return new
 

@@ -34,6 +34,7 @@ def choose(
         The network, and by path each layer with the side of its gate.
     """
 
+    _check_kinds(select, gate_dim)
     net, whole = _with_attention(net, select, gate_dim)
     heads = heads_of(net)
     chosen: list[Chosen] = []
@@ -55,6 +56,8 @@ def choose(
             f"Nothing is selected for conversion among modules of types {types}. select(name, "
             "module) must be true for a linear, convolutional, embedding or bilinear layer."
         )
+    if isinstance(gate_dim, Mapping):
+        _check_gated(gate_dim, {name for name, *_ in chosen})
     return net, chosen
 
 
@@ -115,6 +118,27 @@ def _dim(
             f"{type(module).__name__} that reads no heads; {sorted(heads) or 'no layer'} does."
         )
     return dim
+
+
+def _check_kinds(select: object, gate_dim: object) -> None:
+    if not (select is None or callable(select)):
+        raise TypeError(
+            f"select is a function of (name, module), got {select!r}. For layers by their path "
+            "there is by_name('encoder.*', 'fc1')."
+        )
+    if not (gate_dim is None or isinstance(gate_dim, str | Mapping) or callable(gate_dim)):
+        raise TypeError(
+            "gate_dim is one side for all layers, a dictionary from module path to side, or a "
+            f"function of (name, module), got {gate_dim!r}."
+        )
+
+
+def _check_gated(sites: Mapping[str, str], chosen: set[str]) -> None:
+    if left_out := sorted(set(sites) - chosen):
+        raise ValueError(
+            f"gate_dim wants gates at {left_out}, which select leaves out. Select them too, or "
+            "leave them out of gate_dim."
+        )
 
 
 def _check_sites(net: nn.Module, sites: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ __all__ = ["Classifier", "Regressor"]
 
 import math
 from itertools import chain
+from numbers import Integral
 
 import pyro
 import torch
@@ -52,12 +53,17 @@ class Classifier(nn.Module):
             Logits, `(B, classes)`.
         """
 
-        _check_device(self.net, x)
+        _check_input(self.net, x)
         logits = self.net(x)
         if logits.ndim != 2 or (y is not None and y.shape != logits.shape[:1]):
             raise ValueError(
                 "A classifier's logits have shape (B, classes) and its labels (B,), got "
                 f"{tuple(logits.shape)} and {None if y is None else tuple(y.shape)}."
+            )
+        if y is not None and (y.is_floating_point() or y.is_complex()):
+            raise ValueError(
+                f"Labels are integers from 0 to classes - 1, got {y.dtype}. Use .long() if they "
+                "are whole numbers, or a Regressor."
             )
 
         with pyro.plate("data", self.num_data, subsample=_indices(x)):
@@ -86,8 +92,9 @@ class Regressor(nn.Module):
         self, net: nn.Module, num_data: int, noise: float = 1.0, learn_noise: bool = True
     ) -> None:
         super().__init__()
-        if not 0 < noise < math.inf:
-            raise ValueError(f"The noise is a positive standard deviation, got {noise}.")
+        one = not isinstance(noise, Tensor) or noise.numel() == 1
+        if not (one and 0 < noise < math.inf):
+            raise ValueError(f"The noise is one positive standard deviation, got {noise}.")
         self.net = net
         self.num_data = _checked_size(num_data)
 
@@ -104,7 +111,7 @@ class Regressor(nn.Module):
             Means, `(B, *out)`.
         """
 
-        _check_device(self.net, x)
+        _check_input(self.net, x)
         if self.log_noise.requires_grad:
             emit_parameters([("likelihood.log_noise", self.log_noise)])
         mean = self.net(x)
@@ -126,12 +133,17 @@ def _indices(x: Tensor) -> Tensor:
 
 
 def _checked_size(num_data: int) -> int:
-    if not isinstance(num_data, int) or num_data < 1:
+    if not isinstance(num_data, Integral) or num_data < 1:
         raise ValueError(f"num_data is the number of examples, at least 1, got {num_data!r}.")
-    return num_data
+    return int(num_data)
 
 
-def _check_device(net: nn.Module, x: Tensor) -> None:
+def _check_input(net: nn.Module, x: object) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"The examples of a model are one tensor, got a {type(x).__name__}. Stack them, or "
+            "write the model by hand around a network of several inputs."
+        )
     owned = next(chain(net.parameters(), net.buffers()), None)
     if owned is not None and owned.device != x.device:
         raise ValueError(

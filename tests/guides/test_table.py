@@ -130,6 +130,13 @@ def test_the_function_of_initial_values() -> None:
     assert made.get_parameter("loc").dtype == torch.float32
 
 
+def test_initial_values_have_the_shape_of_their_site() -> None:
+    options = Options(init=lambda name, shape: torch.zeros(shape[::-1]))
+
+    with pytest.raises(ValueError, match=r"\(3, 4\) for 'fc\.w', got \(4, 3\)"):
+        build_family(site(LogUniform(), "weight"), options)
+
+
 @pytest.mark.parametrize("role", ["weight", "gate"])
 def test_shared_sites(role: str) -> None:
     prior = LogUniform() if role == "weight" else L0(1.0)

@@ -228,3 +228,5 @@ def test_bad_sizes_are_refused() -> None:
         Attention(8, 3)
     with pytest.raises(ValueError, match="positive embed_dim, num_heads and head_dim, got 8, 0"):
         Attention(8, 0)
+    with pytest.raises(ValueError, match=r"probability, from 0 to 1, got 2\.0"):
+        Attention(8, 2, dropout=2.0)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pyro_sparse.distributions import L0, LogUniform
-from pyro_sparse.nn import bayesianize
+from pyro_sparse.nn import bayesianize, by_name
 from tests.nn.networks import mlp, priors
 
 NORMAL = dist.Normal(0.0, 1.0)
@@ -112,6 +112,33 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: bayesianize(mlp(), gate=L0(1.0), gate_dim={"1": "out"}),
         ValueError,
         r"'1' is a ReLU. Leave it out",
+    ),
+    "a selection that is a name": (
+        lambda: bayesianize(mlp(), weight=NORMAL, select="0"),  # type: ignore[arg-type]
+        TypeError,
+        r"select is a function of \(name, module\), got '0'.*by_name",
+    ),
+    "sides that are a list": (
+        lambda: bayesianize(mlp(), gate=L0(1.0), gate_dim=["0"]),  # type: ignore[arg-type]
+        TypeError,
+        r"gate_dim is one side for all layers, a dictionary.*got \['0'\]",
+    ),
+    "gates where nothing is selected": (
+        lambda: bayesianize(
+            mlp(), gate=L0(1.0), gate_dim={"0": "in", "2": "in"}, select=by_name("0")
+        ),
+        ValueError,
+        r"gate_dim wants gates at \['2'\], which select leaves out",
+    ),
+    "no gate at all": (
+        lambda: bayesianize(mlp(), gate=L0(1.0), gate_dim={}),
+        ValueError,
+        r"No parameter of Sequential got a law.*gate_dim=\{\}",
+    ),
+    "functions that return no law": (
+        lambda: bayesianize(mlp(), weight=lambda *_: None),
+        ValueError,
+        r"No parameter of Sequential got a law.*may return None",
     ),
     "weight norm": (
         lambda: bayesianize(

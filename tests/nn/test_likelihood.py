@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyro.distributions as dist
 import pytest
 import torch
@@ -131,6 +132,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Regressor(nn.Linear(4, 1), 50)(X, torch.zeros(5)),
         r"shape of the network's outputs, got \(5,\) and \(5, 1\).*Reshape",
     ),
+    "labels that are no integers": (
+        lambda: Classifier(nn.Linear(4, 3), 50)(X, LABELS + 0.5),
+        r"Labels are integers from 0 to classes - 1, got torch.float32.*Regressor",
+    ),
+    "several noises": (
+        lambda: Regressor(nn.Linear(4, 2), 50, noise=torch.tensor([0.1, 0.2])),  # type: ignore[arg-type]
+        r"one positive standard deviation, got tensor",
+    ),
     "no data": (lambda: Classifier(nn.Linear(4, 3), 0), "at least 1, got 0"),
     "half an example": (lambda: Regressor(nn.Linear(4, 3), 2.5), "at least 1, got 2.5"),  # type: ignore[arg-type]
     "noise of 0": (lambda: Regressor(nn.Linear(4, 3), 5, noise=0.0), "positive.*got 0.0"),
@@ -152,6 +161,17 @@ def test_refusals(name: str) -> None:
 
     with pytest.raises(ValueError, match=rf"(?s){message}"):
         call()
+
+
+def test_examples_are_one_tensor() -> None:
+    with pytest.raises(TypeError, match=r"one tensor, got a tuple.*by hand"):
+        Classifier(nn.Linear(4, 3), 50)((X, X))
+
+
+def test_the_number_of_examples_may_be_an_integer_of_numpy() -> None:
+    model = Regressor(nn.Linear(4, 3), np.int64(50))  # type: ignore[arg-type]
+
+    assert model.num_data == 50 and type(model.num_data) is int
 
 
 def test_batches_are_no_larger_than_the_data() -> None:
