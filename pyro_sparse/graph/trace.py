@@ -124,8 +124,12 @@ def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
 
 
 def argument(node: fx.Node, position: int, name: str, default: Any = None) -> Any:
-    """An argument of a node, given by position or by name."""
-    return node.args[position] if len(node.args) > position else node.kwargs.get(name, default)
+    """An argument of a node, given by position, by name or by the name that NumPy has for it."""
+    if len(node.args) > position:
+        return node.args[position]
+
+    alias = {"dim": "axis"}.get(name, name)
+    return node.kwargs.get(name, node.kwargs.get(alias, default))
 
 
 def _symbolically(root: nn.Module, left_out: set[str]) -> fx.Graph:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from pyro_sparse.graph.plan import Plan
+from pyro_sparse.graph.rules.rearrange import sizes_given
 from pyro_sparse.graph.trace import Trace, argument
 from pyro_sparse.graph.vocabulary import IN_PLACE
 
@@ -99,7 +100,7 @@ def _edit(trace: Trace, plan: Plan) -> None:
     for name, (axis, index) in plan.gathers.items():
         _gather(trace, nodes[name], axis, index)
     for name, sizes in plan.reshapes.items():
-        _reshape(nodes[name], sizes)
+        _reshape(trace, nodes[name], sizes)
     for name, amounts in plan.paddings.items():
         _set_argument(nodes[name], 1, "pad", amounts)
     for name, positions in plan.operands.items():
@@ -147,13 +148,12 @@ def _write_nothing_in_place(trace: Trace) -> None:
 def _copy_where_needed(trace: Trace) -> None:
     """A convolution of other sizes may lay out its result in an order that allows no view."""
     for node in trace.graph.nodes:
-        if node.target == "view" and not isinstance(node.args[1], torch.dtype):
+        if node.target == "view" and not isinstance(argument(node, 1, "dtype"), torch.dtype):
             node.target = "reshape"
+            node.kwargs = {"shape": size for size in node.kwargs.values()}
 
 
 def _gather(trace: Trace, node: fx.Node, axis: int, index: list[int]) -> None:
-    (source, *_) = node.args
-    assert isinstance(source, fx.Node)
     own = str(node.target) if node.op == "call_module" else node.name
     path = f"{own}_inputs"
 
@@ -164,14 +164,14 @@ def _gather(trace: Trace, node: fx.Node, axis: int, index: list[int]) -> None:
     )
 
     with trace.graph.inserting_before(node):
-        gathered = trace.graph.call_module(path, (source,))
-    node.update_arg(0, gathered)
+        gathered = trace.graph.call_module(path, (argument(node, 0, "input"),))
+    _set_argument(node, 0, "input", gathered)
 
 
-def _reshape(node: fx.Node, sizes: dict[str, int]) -> None:
-    given = node.args[1] if len(node.args) == 2 else node.args[1:]
-    new = [sizes.get(str(place), size) for place, size in enumerate(given)]  # type: ignore
-    node.args = (node.args[0], *new) if len(node.args) != 2 else (node.args[0], tuple(new))
+def _reshape(trace: Trace, node: fx.Node, sizes: dict[str, int]) -> None:
+    given = enumerate(sizes_given(node, trace) or ())
+    new = tuple(sizes.get(str(place), size) for place, size in given)
+    node.args, node.kwargs = (argument(node, 0, "input"), new), {}
 
 
 def _keep_operands(node: fx.Node, positions: list[int]) -> None:

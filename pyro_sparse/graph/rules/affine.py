@@ -10,7 +10,7 @@ from torch import Tensor, fx
 from pyro_sparse.graph.facts import Facts
 from pyro_sparse.graph.plan import Cut, Plan, orient, restore
 from pyro_sparse.graph.rules.rule import Rule
-from pyro_sparse.graph.trace import Trace
+from pyro_sparse.graph.trace import Trace, argument
 from pyro_sparse.graph.units import Units
 
 
@@ -49,7 +49,7 @@ class Affine(Rule):
 
     def __init__(self, node: fx.Node, trace: Trace, layer: Layer) -> None:
         super().__init__(node, trace)
-        self.source = trace.tensors(node)[0]
+        self.source: fx.Node = argument(node, 0, "input")
         self.layer = layer
         self._weight = self._oriented().cpu()
         self._inputs = Units.varying(layer.axis, torch.zeros(self._width(), dtype=torch.long))

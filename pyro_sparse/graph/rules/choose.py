@@ -80,7 +80,8 @@ def _rule_of_operation(node: fx.Node, trace: Trace) -> Rule | None:
     name, sources = trace.name(node), trace.tensors(node)
 
     if name in CONCATENATIONS:
-        return Concat(node, trace)
+        # A list that is computed as a whole may hold its tensors in any order.
+        return None if isinstance(argument(node, 0, "tensors"), fx.Node) else Concat(node, trace)
     if name == "embedding":
         return _embedding(node, trace)
     if name == "bilinear" and node.op == "call_module":

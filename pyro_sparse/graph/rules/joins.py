@@ -140,7 +140,7 @@ class Join(Through):
             return None
 
         tensor = self.trace.tensor(str(node.target)).double().cpu()
-        rows = tensor.movedim(like.axis, 0).flatten(1)
+        rows = tensor.movedim(like.axis, 0).reshape(len(like), -1)
         units = Units.varying(like.axis, facts.classes.fresh(len(like)))
         facts.units[node] = units.with_values((rows == rows[:, :1]).all(1), rows[:, 0])
         return facts.units[node]

@@ -2,14 +2,17 @@
 
 __all__ = ["Pointwise", "Spatial"]
 
+from typing import Any
+
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from pyro_sparse.graph.facts import Facts
 from pyro_sparse.graph.rules.rule import Through
 from pyro_sparse.graph.trace import argument
 from pyro_sparse.graph.units import Units
 
+AVERAGES = nn.AvgPool1d | nn.AvgPool2d | nn.AvgPool3d
 REDUCTIONS = {"mean", "amax", "amin", "sum"}
 
 
@@ -49,11 +52,38 @@ class Spatial(Pointwise):
         result = self.trace.run(self.node, {self.source: filled})
         values = result.movedim(axis, 0).flatten(1)
 
-        # A sum depends on how many positions there are, which another input may change.
-        if self.trace.name(self.node) == "sum":
+        if self._depends_on_size():
             values = torch.where(values == 0, values, torch.nan)
 
         return units.with_values(units.constant & _uniform(values), values[:, 0], axis)
+
+    def _depends_on_size(self) -> bool:
+        """Whether other positions, which another input may have, change the result of a constant.
+
+        A sum, and an average at the border that counts zeros outside.
+        """
+        if self.trace.name(self.node) == "sum":
+            return True
+
+        average = self.trace.name(self.node).startswith("avg_pool")
+        if not (average or isinstance(self._module(), AVERAGES)):
+            return False
+
+        padding, divisor = self._setting(3, "padding", 0), self._setting(6, "divisor_override")
+        padded = any(padding) if _is_list(padding) else bool(padding)
+        if divisor is not None:
+            return padded or bool(self._setting(4, "ceil_mode", False))
+        return padded and bool(self._setting(5, "count_include_pad", True))
+
+    def _module(self) -> nn.Module | None:
+        return self.trace.module(self.node) if self.node.op == "call_module" else None
+
+    def _setting(self, position: int, name: str, default: Any = None) -> Any:
+        """An option of the operation, wherever it is kept."""
+        if module := self._module():
+            return getattr(module, name, default)
+
+        return argument(self.node, position, name, default)
 
     def _axis(self, axis: int) -> int | None:
         """Where the units are afterwards; None if the operation mixes them."""

@@ -1,6 +1,6 @@
 """Operations that move numbers without changing them: flatten, reshape, permute, index."""
 
-__all__ = ["Rearrange"]
+__all__ = ["Rearrange", "sizes_given"]
 
 from typing import Any
 
@@ -10,8 +10,10 @@ from torch import Tensor, fx
 from pyro_sparse.graph.facts import Facts
 from pyro_sparse.graph.plan import Plan
 from pyro_sparse.graph.rules.rule import Through
-from pyro_sparse.graph.trace import argument
+from pyro_sparse.graph.trace import Trace, argument
 from pyro_sparse.graph.units import Units
+
+RESHAPES = {"view", "reshape"}
 
 
 class Rearrange(Through):
@@ -51,6 +53,8 @@ class Rearrange(Through):
         """Whether the axis of the units may be cut up, or go once a single unit is left."""
         rank = len(self.trace.shape(self.source))
 
+        if self.trace.name(self.node) in RESHAPES:
+            return sizes_given(self.node, self.trace) is None
         if self.trace.name(self.node) == "squeeze":
             dim = argument(self.node, 1, "dim")
             return not isinstance(dim, int) or dim % rank == axis + rank
@@ -64,18 +68,34 @@ class Rearrange(Through):
 
     def rewrite(self, facts: Facts, plan: Plan) -> dict[str, Any]:
         """Sizes written as literals into the code must follow the units."""
-        if self._positions is None or self.trace.name(self.node) not in {"view", "reshape"}:
+        if self._positions is None or self.trace.name(self.node) not in RESHAPES:
             return {}
 
         present = facts.present(self.node)
         place = facts.units[self.node].axis + len(self.trace.shape(self.node))
-        given: Any = self.node.args[1:]
-        literal = (given[0] if isinstance(given[0], tuple | list) else given)[place]
+        sizes = sizes_given(self.node, self.trace)
+        assert sizes is not None
+        literal = sizes[place]
 
         if isinstance(literal, int) and literal != -1 and not present.all():
             plan.reshapes[self.node.name] = {str(place): int(present.sum())}
 
         return {}
+
+
+def sizes_given(node: fx.Node, trace: Trace) -> tuple[Any, ...] | None:
+    """The sizes a view or reshape asks for; None where they come as a whole from elsewhere.
+
+    Args:
+        node: the operation.
+        trace: the network.
+    """
+    given = argument(node, 1, "size" if trace.name(node) == "view" else "shape")
+    if isinstance(given, tuple | list):
+        return tuple(given)
+
+    number = trace.results[given] if isinstance(given, fx.Node) else given
+    return tuple(node.args[1:]) if isinstance(number, int) else None
 
 
 def _along_one_axis(numbers: Tensor) -> tuple[int, Tensor] | None:

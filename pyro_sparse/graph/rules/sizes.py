@@ -8,6 +8,7 @@ from torch import fx
 
 from pyro_sparse.graph.facts import Facts
 from pyro_sparse.graph.rules.rule import Rule
+from pyro_sparse.graph.trace import argument
 from pyro_sparse.graph.units import Units
 
 ARITHMETIC = {operator.add, operator.sub, operator.mul, operator.floordiv}
@@ -29,7 +30,7 @@ class Shape(Rule):
 
     def _harmless(self, axis: int) -> bool:
         if isinstance(self.trace.results[self.node], int):
-            dim = self.node.args[1] if len(self.node.args) > 1 else self.node.kwargs.get("dim")
+            dim = argument(self.node, 1, "dim")
             return self._names_another(dim, axis) or self._only_reshapes(self.node)
 
         for user in self.node.users:

@@ -217,3 +217,25 @@ def test_layers_pick_from_what_they_share() -> None:
     picked = compacted(net, x, gather=False)
     assert widths(picked) == {"first": (2, 5), "left": (5, 3), "right": (5, 3)}
     assert not picked.plan.gathers
+
+
+class Named(nn.Module):
+    """Layers whose inputs are given by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 5)
+        self.last = nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.linear(weight=self.first.weight, bias=self.first.bias, input=x)
+        return self.last(input=h.relu())
+
+
+def test_inputs_given_by_name() -> None:
+    net = Named()
+    zero(net.first.weight, [0])
+    zero(net.first.weight, slice(None), [1])
+    zero(net.last.weight, slice(None), [3])
+
+    assert widths(compacted(net, torch.randn(2, 4))) == {"last": (3, 2)}

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +30,37 @@ class Positions(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(torch.cat([self.a(x), self.b(x)], 1))
+
+
+class Joined(nn.Module):
+    """Two layers, and a way to concatenate what they say."""
+
+    def __init__(self, join: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.a = nn.Linear(3, 4)
+        self.b = nn.Linear(3, 4)
+        self.last = nn.Linear(8, 2)
+        self.join = join
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.join(self.a(x), self.b(x)))
+
+
+def test_the_name_numpy_has_for_a_dimension() -> None:
+    net = Joined(lambda a, b: torch.concatenate((a, b), axis=1))
+    zero(net.a.weight, [0])
+    zero(net.last.weight, slice(None), [5, 6])
+
+    assert widths(compacted(net, torch.randn(5, 3))) == {"a": (3, 3), "b": (3, 2), "last": (5, 2)}
+
+
+def test_lists_that_are_computed_stay_whole() -> None:
+    net = Joined(lambda a, b: torch.cat((a + b).chunk(2, 1)[::-1] + (a,), 1))
+    zero(net.a.weight, [0])
+    zero(net.b.weight, [0])
+    zero(net.last.weight, slice(None), [3])
+
+    assert widths(compacted(net, torch.randn(5, 3)))["a"] == (3, 4)
 
 
 def test_units_of_all_operands_in_a_row() -> None:

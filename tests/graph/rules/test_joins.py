@@ -32,6 +32,21 @@ class Scaled(nn.Module):
         return self.last(self.first(x) * self.scale + self.shift)
 
 
+class ScaledFeatures(nn.Module):
+    """A norm without mean, a scale and a bias, each with one dimension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 6)
+        self.scale = nn.Parameter(torch.randn(6))
+        self.register_buffer("shift", torch.randn(6))
+        self.last = nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x) + self.shift
+        return self.last(h.tanh() * self.scale)
+
+
 class OnInput(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -119,6 +134,18 @@ def test_parameters_that_are_joined_are_cut() -> None:
     assert smaller.get_parameter("scale").shape == (2, 1, 1)
     assert smaller.get_parameter("shift").shape == (1, 2, 1, 1)
     assert smaller.plan.cuts["shift"].dim == 1
+
+
+def test_parameters_of_one_dimension_that_are_joined_are_cut() -> None:
+    net = ScaledFeatures()
+    zero(net.scale, [0])
+    zero(net.first.weight, [1])
+    zero(net.last.weight, slice(None), [2])
+
+    smaller = compacted(net, torch.randn(5, 3))
+
+    assert widths(smaller) == {"first": (3, 3), "last": (3, 2)}
+    assert smaller.get_parameter("scale").shape == smaller.get_buffer("shift").shape == (3,)
 
 
 def test_branches_beside_the_input() -> None:

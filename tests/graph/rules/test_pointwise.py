@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyro_sparse.prune.surgery import CompactModule
-from tests.prune.nets import compacted, widths, zero
+from tests.prune.nets import assert_same, compacted, widths, zero
 
 
 class Between(nn.Module):
@@ -109,3 +109,24 @@ def test_reductions_move_the_axis() -> None:
     zero(net.first.weight, [3])
 
     assert widths(compacted(net, torch.randn(2, 2, 5, 5))) == {"first": (2, 3), "last": (3, 3)}
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.AvgPool2d(3, 1, 1),
+        lambda x: F.avg_pool2d(x, 3, 1, padding=(1, 1)),
+        lambda x: F.avg_pool2d(x, 3, ceil_mode=True, divisor_override=9),
+    ],
+)
+def test_averages_at_the_border_of_a_larger_map(pool: object) -> None:
+    net = Between(pool)
+    # Every window of this example holds as many zeros as every other.
+    x = torch.randn(2, 2, 4, 4)
+    net(x)
+    zero(net.first.weight, [0, 1])
+    nn.init.constant_(net.get_parameter("first.bias"), 0.7)
+
+    smaller = compacted(net, x)
+
+    assert_same(net, smaller, torch.randn(2, 2, 7, 7))
