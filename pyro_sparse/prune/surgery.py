@@ -150,7 +150,8 @@ def _copy_where_needed(trace: Trace) -> None:
     for node in trace.graph.nodes:
         if node.target == "view" and not isinstance(argument(node, 1, "dtype"), torch.dtype):
             node.target = "reshape"
-            node.kwargs = {"shape": size for size in node.kwargs.values()}
+            if "size" in node.kwargs:
+                node.kwargs = {"shape": node.kwargs["size"]}
 
 
 def _gather(trace: Trace, node: fx.Node, axis: int, index: list[int]) -> None:
