@@ -5,6 +5,7 @@ __all__ = [
     "Local",
     "SecondUseError",
     "law_tensors",
+    "mark_weight",
     "peel",
     "variances_in",
     "with_law_tensors",
@@ -18,7 +19,7 @@ from pyro_sparse.local import (  # noqa: F401
     embedding,
     linear,
 )
-from pyro_sparse.local.deferred import Deferred
+from pyro_sparse.local.deferred import Deferred, mark_weight
 from pyro_sparse.local.draw import SecondUseError
 from pyro_sparse.local.law import Local, peel
 from pyro_sparse.local.parameters import law_tensors, with_law_tensors

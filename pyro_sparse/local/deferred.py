@@ -8,7 +8,16 @@ of at most one ordinary tensor, at most one local weight and any number of local
 registered with `handles` may use its parts; every other operation gets ordinary numbers.
 """
 
-__all__ = ["Deferred", "Factor", "as_activation", "as_number", "defer", "handles"]
+__all__ = [
+    "Deferred",
+    "Factor",
+    "as_activation",
+    "as_number",
+    "as_weight",
+    "defer",
+    "handles",
+    "mark_weight",
+]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,17 +76,20 @@ class Factor:
     def along(self, activation: Tensor) -> Tensor:
         r"""The gate's values beside an activation: one draw per example, where it has examples.
 
-        Dimensions align from the right; the batch dimension lies left of the gate's own.
+        Dimensions align from the right; the batch dimension lies left of the gate's own, which
+        begin with the first of size other than 1.
         """
 
-        free = activation.ndim - len(self.shape)
+        first = next((dim for dim, size in enumerate(self.shape) if size != 1), 0)
+        own = self.shape[first:]
+        free = activation.ndim - len(own)
         batch_dim = self.draw.batch_dim
         if self.draw.is_number or not 0 <= batch_dim < free:
             return self.number()
 
         size = activation.shape[batch_dim]
         lead = [size if dim == batch_dim else 1 for dim in range(free)]
-        return self.rows(size).reshape(*lead, *self.shape)
+        return self.rows(size).reshape(*lead, *own)
 
 
 class Deferred(torch.Tensor):
@@ -145,13 +157,9 @@ class Deferred(torch.Tensor):
 
     @property
     def is_weight(self) -> bool:
-        r"""Whether the product is made of weights alone, so that it has no examples."""
+        r"""Whether the product is known to be made of weights alone: it has no examples."""
 
-        if self.weight is not None or self.tensor is None:
-            return True
-
-        base = self.tensor._base if self.tensor._is_view() else self.tensor
-        return isinstance(base, nn.Parameter)
+        return self.weight is not None or self.tensor is None or _is_known_weight(self.tensor)
 
     def through(self, view: View, reshaped_only: bool) -> "Deferred":
         r"""The product with a view taken of each factor; views of products must permute."""
@@ -215,8 +223,11 @@ def as_number(deferred: Deferred) -> Tensor:
     Weights are drawn once. A gated activation draws one gate per example.
     """
 
-    if not deferred.is_weight:
-        return as_activation(deferred)
+    return as_weight(deferred) if deferred.is_weight else as_activation(deferred)
+
+
+def as_weight(deferred: Deferred) -> Tensor:
+    r"""The value with one draw of each factor, which is right for whatever it is."""
 
     number = deferred.tensor
     for factor in deferred.factors:
@@ -238,6 +249,20 @@ def as_activation(value: Tensor) -> Tensor:
     for gate in value.gates:
         activation = activation * gate.along(value)
     return activation
+
+
+def mark_weight(tensor: Tensor) -> None:
+    r"""Notes that an ordinary tensor is a weight, of which torch itself shows no sign."""
+
+    tensor._is_weight = True  # type: ignore[attr-defined]
+
+
+def _is_known_weight(tensor: Tensor) -> bool:
+    seen: list[Any] = [tensor, tensor._base] if tensor._is_view() else [tensor]
+    # Pyro keeps the unconstrained value of a parameter beside its value.
+    marked = any(hasattr(t, name) for t in seen for name in ("_is_weight", "unconstrained"))
+    trained = seen[-1].is_leaf and seen[-1].requires_grad
+    return marked or trained or isinstance(seen[-1], nn.Parameter)
 
 
 def handles(*functions: Callable) -> Callable[[Callable], Callable]:

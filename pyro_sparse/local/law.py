@@ -12,7 +12,7 @@ from torch.distributions import Distribution, Independent, constraints, kl_diver
 from pyro_sparse.distributions.checks import Shape
 from pyro_sparse.distributions.gate import Gate
 from pyro_sparse.distributions.penalty import L0, L2
-from pyro_sparse.local.deferred import Factor, defer
+from pyro_sparse.local.deferred import Factor, defer, mark_weight
 from pyro_sparse.local.draw import Draw
 
 
@@ -30,6 +30,10 @@ class Local(TorchDistribution):
       weight slot it gates the inputs or the outputs of the operation, anywhere else an
       activation: one draw per example along `batch_dim`, shared over the other positions.
     - Any other operation draws one ordinary sample, which is kept.
+
+    A gate times a tensor is taken for a gated weight where the tensor is a parameter, a sampled
+    weight or a leaf that is trained, and in every weight slot. Elsewhere it is an activation: to
+    gate a weight that was computed, `(softplus(v) * z).abs()`, draw the gate with `shared=True`.
 
     A variable drawn per example leaves the objective unbiased if and only if the log-likelihood
     is a sum over examples of terms that each see their own example only. It is *not* for the
@@ -113,7 +117,10 @@ class Local(TorchDistribution):
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         if self.shared or sample_shape:
-            return self.law.rsample(torch.Size(sample_shape))
+            value = self.law.rsample(torch.Size(sample_shape))
+            if self.role == "weight":
+                mark_weight(value)
+            return value
 
         factor = Factor(
             Draw(peel(self.law), self.batch_dim), self.law.batch_shape + self.event_shape

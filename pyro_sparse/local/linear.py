@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyro_sparse.local.deferred import Deferred, handles
+from pyro_sparse.local.deferred import Deferred, as_weight, handles
 from pyro_sparse.local.slots import Operation, apply_locally
 
 _LINEAR = Operation(F.linear, in_dim=1, out_dim=0)
@@ -35,8 +35,14 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 @handles(torch.matmul, Tensor.matmul, Tensor.__matmul__)
 def _matmul(input: Tensor, other: Tensor, **kwargs: Any) -> Tensor:
-    local = isinstance(other, Deferred) and other.is_weight
-    if kwargs or not local or (isinstance(input, Deferred) and input.is_weight):
+    if not isinstance(other, Deferred):
+        return NotImplemented
+    if not other.is_weight and other.ndim <= 2:
+        # A weight, or activations on their side: both are right with one draw.
+        return torch.matmul(input, as_weight(other), **kwargs)
+
+    twice = isinstance(input, Deferred) and input.is_weight
+    if kwargs or twice or not other.is_weight:
         return NotImplemented
     return apply_locally(_columns(other), input, other, None)
 

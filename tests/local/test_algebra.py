@@ -144,6 +144,30 @@ def test_views_of_a_gate_are_drawn_per_example(view: Callable[[Any], Any]) -> No
     assert law.drawn.shape == (6, 4)
 
 
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda z: z[None, :, None],
+        lambda z: z.view(1, -1, 1),
+        lambda z: z.unsqueeze(0).unsqueeze(-1),
+    ],
+)
+def test_leading_axes_of_one_are_no_dimensions_of_a_gate(view: Callable[[Any], Any]) -> None:
+    law, x = gate(4), double(6, 4, 5)
+
+    gated = x * view(sample(law)) + 0
+
+    torch.testing.assert_close(gated, x * law.drawn.unsqueeze(-1))
+    assert law.drawn.shape == (6, 4)
+
+
+def test_one_gate_beside_an_example_without_a_batch_is_one_draw() -> None:
+    law, x = gate(1), double(6, 5)
+
+    torch.testing.assert_close(x * sample(law).view(1, 1) + 0, x * law.drawn)
+    assert law.drawn.shape == (1,)
+
+
 def test_a_permuted_gate_is_drawn_per_example() -> None:
     law, x = gate(4, 5), double(6, 5, 4)
 

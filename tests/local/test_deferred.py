@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pyro_sparse import Local
 from pyro_sparse.distributions import HardConcrete
 from pyro_sparse.local import Deferred
-from pyro_sparse.local.deferred import as_activation, as_number, defer, handles
+from pyro_sparse.local.deferred import as_activation, as_number, defer, handles, mark_weight
 from tests.local.weight_space import assert_standard_normal, double, gate, normal, sample
 
 INDICES = torch.tensor([[0, 2], [1, 1]])
@@ -358,3 +358,12 @@ def test_a_handler_may_decline() -> None:
     weight = sample(normal(3))
 
     torch.testing.assert_close(twice(weight), 2 * weight.clone())
+
+
+@pytest.mark.parametrize("view", [lambda w: w, lambda w: w.T.T])
+def test_a_gated_tensor_that_is_known_as_a_weight_is_one_number(view: Callable) -> None:
+    law, weight = gate(4), double(3, 4)
+    mark_weight(weight)
+
+    torch.testing.assert_close((view(weight) * sample(law)).abs(), weight.abs() * law.drawn)
+    assert law.drawn.shape == (4,)

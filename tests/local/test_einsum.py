@@ -16,6 +16,7 @@ LOCAL: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], tuple[int, ...], tupl
     "columns": (lambda x, w: einsum("bi, io -> bo", x, w), (4,), (4, 3)),
     "weight first": (lambda x, w: einsum("oi,bi->bo", w, x), (4,), (3, 4)),
     "a list": (lambda x, w: einsum("bi,io->bo", [x, w]), (4,), (4, 3)),
+    "no arrow": (lambda x, w: einsum("bi,io", x, w), (4,), (4, 3)),
     "sublists": (lambda x, w: einsum(x, [0, 1], w, [1, 2], [0, 2]), (4,), (4, 3)),
     "dots": (lambda x, w: einsum("...i,io->...o", x, w), (2, 4), (4, 3)),
     "dots inside": (lambda x, w: einsum("b...i,io->b...o", x, w), (2, 4), (4, 3)),
@@ -31,7 +32,6 @@ DRAWN: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], tuple[int, ...], tupl
     "the same entry twice": (lambda x, w: einsum("bki,oi->bo", x, w), (2, 4), (3, 4)),
     "the same entry for all": (lambda x, w: einsum("bi,oi->bo", x, w), (4,), (3, 1)),
     "a diagonal": (lambda x, w: einsum("bi,ii->bi", x, w), (4,), (4, 4)),
-    "no arrow": (lambda x, w: einsum("bi,io", x, w), (4,), (4, 3)),
     "dots in the weight": (lambda x, w: einsum("bi,i...->b...", x, w), (4,), (4, 3)),
 }
 
@@ -66,6 +66,37 @@ def test_a_gated_activation_has_one_draw_per_example() -> None:
     assert_weight_space(
         lambda x, w, z: einsum("bi,oi->bo", x * z, w), double(100, 4), normal(3, 4), gate(4)
     )
+
+
+@pytest.mark.parametrize(
+    ("equation", "per_example"),
+    [
+        ("bi,oi->bo", True),
+        ("...i,oi->...o", True),
+        ("bi,ci", True),
+        ("bi,oi->ob", False),
+        ("ib,oi->bo", False),
+    ],
+)
+def test_gates_are_drawn_per_example_where_the_output_counts_examples(
+    equation: str, per_example: bool
+) -> None:
+    law, x, weight = gate(4), double(4, 4), double(3, 4)
+
+    found = einsum(equation, x * sample(law), weight)
+
+    assert law.drawn.shape == ((4, 4) if per_example else (4,))
+    torch.testing.assert_close(found, einsum(equation, x * law.drawn, weight))
+
+
+@pytest.mark.parametrize("equation", ["bi,io->bo", "bi,io"])
+def test_gates_of_ordinary_tensors_that_are_no_activations_are_drawn_once(equation: str) -> None:
+    law, x, weight = gate(3), double(5, 4), double(4, 3)
+
+    found = einsum(equation, x, weight * sample(law))
+
+    assert law.drawn.shape == (3,)
+    torch.testing.assert_close(found, x @ (weight * law.drawn))
 
 
 def test_two_weights_are_numbers() -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.distributions import constraints
 
+from pyro_sparse import Local
 from tests.local.weight_space import (
     assert_standard_normal,
     assert_weight_space,
@@ -241,6 +245,57 @@ def test_gated_ordinary_weight() -> None:
 
     assert_weight_space(lambda x, z: F.linear(x, weight * z), double(50, 4), gate(4))
     assert_weight_space(lambda x, z: x @ (weight * z).T, double(50, 4), gate(3, 1))
+
+
+PRODUCTS: dict[str, Call] = {
+    **IN_OUT,
+    "addmm": lambda x, w: torch.addmm(torch.zeros(3).double(), x, w),
+    "F.linear": lambda x, w: F.linear(x, w.T),
+}
+del PRODUCTS["w.__rmatmul__"]
+WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "a leaf": lambda w: w.requires_grad_(),
+    "of pyro.param": lambda w: pyro.param("W", w),
+    "of pyro.param, constrained": lambda w: pyro.param(
+        "W", w.exp(), constraint=constraints.positive
+    ),
+    "shared": lambda w: Local(dist.Normal(w, 1.0), shared=True).rsample(),
+    "computed": lambda w: w + 0,
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize("kind", WEIGHTS)
+@pytest.mark.parametrize("shape", [(4, 1), (3,)], ids=["inputs", "outputs"])
+def test_a_gate_is_one_for_all_entries_of_an_ordinary_weight(
+    name: str, kind: str, shape: tuple[int, ...]
+) -> None:
+    """Its draw is known from the outputs: the same for each column, or row, of the weight."""
+    law, x, weight = gate(*shape), double(5, 4), WEIGHTS[kind](double(4, 3))
+
+    output = PRODUCTS[name](x, weight * sample(law))
+
+    rows = law.drawn.expand(5, *shape)
+    wanted = torch.stack([one @ (weight * z) for one, z in zip(x, rows, strict=True)])
+    torch.testing.assert_close(output, wanted)
+
+
+def test_activations_on_their_side_share_one_draw() -> None:
+    law, x, weight = gate(4, 1), double(5, 4), double(3, 4)
+
+    found = weight @ (x.T * sample(law))
+
+    assert law.drawn.shape == (4, 1)
+    torch.testing.assert_close(found, weight @ (x.T * law.drawn))
+
+
+def test_a_stack_of_ordinary_matrices_counts_examples() -> None:
+    """Such as the values of attention."""
+    law, scores, values = gate(3), double(2, 5, 4), double(2, 4, 3)
+
+    torch.testing.assert_close(
+        scores @ (values * sample(law)), scores @ (values * law.drawn.unsqueeze(1))
+    )
 
 
 def test_a_weight_on_the_left_is_drawn() -> None:
