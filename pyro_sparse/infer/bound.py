@@ -18,6 +18,7 @@ from pyro_sparse.infer.divergence import find_rule, site_divergence
 from pyro_sparse.infer.parts import Parts
 from pyro_sparse.infer.statements import (
     Site,
+    check_density,
     check_shapes,
     check_statements,
     is_constraint,
@@ -25,7 +26,7 @@ from pyro_sparse.infer.statements import (
     is_likelihood,
     missing_sites,
 )
-from pyro_sparse.local import Deferred
+from pyro_sparse.local import Deferred, mark_weight
 
 
 def evaluate(
@@ -66,9 +67,7 @@ def run_pair(
 
     guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
     for name, site in guide_trace.nodes.items():
-        value = site.get("value")
-        for factor in value.factors if isinstance(value, Deferred) else ():
-            factor.draw.site = name
+        _introduce(name, site)
 
     with Replay(guide_trace, _replayed, _missing):
         model_trace = poutine.trace(model).get_trace(*args, **kwargs)
@@ -89,18 +88,28 @@ def _particle(
 
     divergence: float | Tensor = 0.0
     for name, site in guide_trace.nodes.items():
-        if not is_latent(site):
-            continue
-        if name in model_trace:
+        if is_latent(site) and name in model_trace:
             found = site_divergence(name, site, model_trace.nodes[name], guide_trace)
             value, analytic = found.value, found.analytic
-        else:
+        elif is_latent(site) or is_likelihood(site):
             value, analytic = _log_density(site), False
+        else:
+            continue
 
         divergence = divergence + value
         parts.kl[name], parts.analytic[name] = value.detach(), analytic
 
     return functools.reduce(torch.sub, terms, weight * divergence - log_likelihood), parts
+
+
+def _introduce(name: str, site: Site) -> None:
+    """Tells the draws of a guide what they are: of which site, and whether of a weight."""
+    value = site.get("value")
+    if isinstance(value, Deferred):
+        for factor in value.factors:
+            factor.draw.site = name
+    elif is_latent(site) and not site["cond_indep_stack"]:
+        mark_weight(value)
 
 
 def _replayed(guide: Site, model: Site) -> Tensor:
@@ -121,6 +130,7 @@ def _missing(model: Site) -> ValueError:
 
 def _log_density(site: Site) -> Tensor:
     density = site["fn"].log_prob(site["value"])
+    check_density(site, density)
     return scale_and_mask(density, site["scale"], site["mask"]).sum()
 
 

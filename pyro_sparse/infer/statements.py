@@ -2,6 +2,7 @@ r"""Whether the statements of a model and a guide fit each other."""
 
 __all__ = [
     "Site",
+    "check_density",
     "check_shapes",
     "check_statements",
     "is_constraint",
@@ -11,9 +12,12 @@ __all__ = [
     "missing_sites",
 ]
 
+import math
 from typing import Any
 
+from pyro.infer.util import is_validation_enabled
 from pyro.poutine.trace_struct import Trace
+from pyro.util import check_site_shape
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
 
@@ -59,7 +63,8 @@ def check_statements(guide: Trace, model: Trace) -> None:
         model: The model's trace, replayed against it.
 
     Raises:
-        TypeError: The guide samples from a law without reparameterised samples.
+        TypeError: The guide samples from a law without reparameterised samples, or states a
+            factor that does not say that it comes from such.
         ValueError: What does not fit, at which site.
     """
 
@@ -67,6 +72,8 @@ def check_statements(guide: Trace, model: Trace) -> None:
     for name, site in guide.nodes.items():
         if is_latent(site):
             _check_reparameterised(name, site)
+        elif is_likelihood(site):
+            _check_factor(name, site)
     for name, site in model.nodes.items():
         if is_latent(site):
             _check_scales(name, guide.nodes[name], site)
@@ -109,6 +116,44 @@ def _check_reparameterised(name: str, guide: Site) -> None:
             f"Gradients reach a guide through its samples, and {type(peel(guide['fn'])).__name__} "
             f"at site '{name}' has no rsample. Use a reparameterised law, for example a gate law "
             "in the place of a Bernoulli."
+        )
+
+
+def _check_factor(name: str, guide: Site) -> None:
+    if not guide["fn"].has_rsample:
+        raise TypeError(
+            f"What a guide adds to its own density comes from reparameterised samples, and site "
+            f"'{name}' ({type(peel(guide['fn'])).__name__}) does not say so. Use "
+            "pyro.factor(name, log_factor, has_rsample=True)."
+        )
+
+
+def check_density(site: Site, density: Tensor) -> None:
+    r"""Checks, where Pyro's validation is on, that a density counts nothing several times.
+
+    In plates it has one entry for each of their members, as Pyro's bounds ask too. Outside of
+    plates it is no larger than both the law and the value.
+
+    Args:
+        site: The trace node.
+        density: The log density of its value, `(*batch)`.
+    """
+
+    if not is_validation_enabled():
+        return
+
+    law, value = site["fn"], site["value"]
+    if any(plate.vectorized for plate in site["cond_indep_stack"]):
+        try:
+            check_site_shape({**site, "log_prob": density}, math.inf)
+        except ValueError as error:
+            remedy = "squeeze a mean of shape (n, 1) beside data of shape (n,)"
+            raise ValueError(f"{error}\n  - {remedy}") from error
+    elif density.numel() > max(law.batch_shape.numel(), value.numel()):
+        raise ValueError(
+            f"At site '{site['name']}' a law of batch shape {tuple(law.batch_shape)} meets a "
+            f"value of shape {tuple(value.shape)}, and their density {tuple(density.shape)} would "
+            "count each number several times. Give both one shape, by squeeze(-1) or expand."
         )
 
 

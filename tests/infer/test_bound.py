@@ -1,13 +1,18 @@
 """One evaluation of the bound."""
 
+from contextlib import nullcontext
+from typing import Any
+
 import pyro
 import pytest
 import torch
-from pyro.distributions import Gamma, Normal, TransformedDistribution
+from pyro.distributions import Bernoulli, Gamma, Normal, StudentT, TransformedDistribution
+from pyro.infer import Trace_ELBO
 from torch import Tensor
 from torch.distributions import ExpTransform
 
 from pyro_sparse import Local
+from pyro_sparse.distributions import HardConcrete
 from pyro_sparse.infer.bound import evaluate, run_pair
 from pyro_sparse.local import Deferred
 
@@ -87,3 +92,47 @@ def test_gradients_reach_the_guide() -> None:
     loss, _ = evaluate(1.0, model, trained, (), {})
     (gradient,) = torch.autograd.grad(loss, loc)
     assert gradient.isfinite().all() and gradient.abs().min() > 0
+
+
+@pytest.mark.parametrize("plated", [False, True])
+def test_an_ordinary_sampled_weight_is_known_as_one(plated: bool) -> None:
+    """Unless it is sampled in a plate, where it may be an activation."""
+
+    def sites(z: Any, w: Any) -> tuple[Tensor, Tensor]:
+        units = pyro.sample("z", z.to_event(1))
+        with pyro.plate("rows", 3) if plated else nullcontext():
+            rows = pyro.sample("w", w.to_event(1 if plated else 2))
+        return units, rows
+
+    def gated() -> None:
+        units, rows = sites(Bernoulli(torch.full((4,), 0.5)), Normal(torch.zeros(3, 4), 1.0))
+        pyro.sample("y", Normal((rows * units).sum(), 1.0), obs=torch.tensor(0.0))
+
+    def by_hand() -> None:
+        sites(Local(HardConcrete(logits=torch.zeros(4))), Normal(torch.zeros(3, 4), 1.0))
+
+    _, parts = evaluate(1.0, gated, by_hand, (), {})
+    assert parts.noise["z"] == ("per example (3)" if plated else "global")
+
+
+@pytest.mark.parametrize("observed", ["factor", "sample"])
+def test_what_a_guide_adds_to_its_density_counts(observed: str) -> None:
+    """As in Pyro's bound, which the draws of a model without rules equal one by one."""
+
+    def with_latent() -> None:
+        z = pyro.sample("z", StudentT(5.0, torch.zeros(()), 1.0))
+        pyro.sample("y", Normal(z, 1.0), obs=torch.tensor(0.5))
+
+    def with_more() -> None:
+        z = pyro.sample("z", Normal(torch.zeros(()), 1.0))
+        if observed == "factor":
+            pyro.factor("more", 3.0 + z, has_rsample=True)
+        else:
+            said: Any = {"is_auxiliary": True}
+            pyro.sample("more", Normal(z, 1.0), obs=torch.tensor(4.0), infer=said)
+
+    torch.manual_seed(0)
+    loss, parts = evaluate(1.0, with_latent, with_more, (), {})
+    torch.manual_seed(0)
+    assert loss.item() == pytest.approx(Trace_ELBO().loss(with_latent, with_more), rel=1e-5)
+    assert "more" in parts.kl and not parts.analytic["more"]

@@ -1,6 +1,7 @@
 """Models and guides whose statements do not fit each other are refused by name."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pyro
@@ -104,6 +105,11 @@ def with_coin() -> None:
     pyro.sample("w", dist.Bernoulli(0.5).expand((3,)).to_event(1))
 
 
+def factored() -> None:
+    pyro.sample("w", NORMAL)
+    pyro.factor("more", torch.tensor(3.0), has_rsample=False)
+
+
 def without_plate() -> None:
     pyro.sample("w", dist.Normal(torch.zeros(3), 1.0))
 
@@ -193,6 +199,12 @@ REFUSED: dict[str, tuple[Callable, Callable, type[Exception], str]] = {
         ValueError,
         r"one scale.*at 'w' the model states 1\.0, the guide 2\.0",
     ),
+    "a factor of the guide": (
+        model,
+        factored,
+        TypeError,
+        r"reparameterised samples, and site 'more' \(Unit\).*has_rsample=True",
+    ),
     "a law without rsample": (
         with_law(dist.Bernoulli(0.5).expand((3,)).to_event(1)),
         with_coin,
@@ -200,6 +212,56 @@ REFUSED: dict[str, tuple[Callable, Callable, type[Exception], str]] = {
         r"Bernoulli at site 'w' has no rsample.*reparameterised law.*gate law",
     ),
 }
+
+
+def regression(mean: torch.Tensor, target: torch.Tensor, plated: bool) -> Callable:
+    def program() -> None:
+        pyro.sample("w", NORMAL)
+        with pyro.plate("data", len(target)) if plated else nullcontext():
+            pyro.sample("y", dist.Normal(mean, 1.0), obs=target)
+
+    return program
+
+
+@pytest.mark.parametrize("mean", [(5, 1), (5, 5)])
+def test_a_density_that_spreads_over_its_plates_is_refused(mean: tuple[int, ...]) -> None:
+    program = regression(torch.zeros(mean), torch.zeros(5), plated=True)
+
+    with pytest.raises(ValueError, match=r'(?s)at site "y".*\[5\], actual \[5, 5\].*squeeze'):
+        TraceSparse_ELBO().loss(program, guide)
+
+
+def test_a_density_that_spreads_without_plates_is_refused() -> None:
+    program = regression(torch.zeros(5, 1), torch.zeros(5), plated=False)
+
+    with pytest.raises(ValueError, match=r"'y'.*\(5, 1\) meets.*\(5,\), and.*\(5, 5\).*squeeze"):
+        TraceSparse_ELBO().loss(program, guide)
+
+
+@pytest.mark.parametrize(("mean", "target"), [((5, 3), (3,)), ((), (5, 3)), ((5, 3), (5, 3))])
+def test_densities_without_plates_have_any_shape(
+    mean: tuple[int, ...], target: tuple[int, ...]
+) -> None:
+    TraceSparse_ELBO().loss(regression(torch.zeros(mean), torch.zeros(target), False), guide)
+
+
+def test_densities_are_checked_where_pyro_validates() -> None:
+    program = regression(torch.zeros(5, 1), torch.zeros(5), plated=True)
+
+    with pyro.validation_enabled(False):
+        TraceSparse_ELBO().loss(program, guide)
+
+
+def test_auxiliary_densities_are_checked() -> None:
+    infer: Any = {"is_auxiliary": True}
+
+    def with_auxiliary() -> None:
+        pyro.sample("w", NORMAL)
+        with pyro.plate("units", 3):
+            pyro.sample("u", dist.Normal(torch.zeros(4, 3), 1.0), infer=infer)
+
+    with pytest.raises(ValueError, match='at site "u", invalid log_prob shape'):
+        TraceSparse_ELBO().loss(model, with_auxiliary)
 
 
 @pytest.mark.parametrize("name", REFUSED)
