@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from pyro.distributions import Bernoulli, Categorical, OneHotCategorical
 from torch import Tensor, nn
-from torch.distributions import Distribution
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pyro_sparse.distributions import Gate
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer.draws import evaluating, guide_draw, model_draw
+from pyro_sparse.infer.outcomes import counted, examples_in, is_data, log_likelihood
+from pyro_sparse.infer.statements import Site
 from pyro_sparse.local import peel
 from pyro_sparse.nn import BayesianLayer, bayesian_layers
 from pyro_sparse.prune.mask import masks
@@ -50,14 +51,20 @@ def at_the_mean(
 ) -> dict[str, float]:
     r"""Negative log-likelihood and error with every site at its posterior mean.
 
+    What masks hide is left out, and scales count 1: each data point counts once.
+
     Args:
         model: The model.
         guide: The guide.
         batches: Positional and keyword arguments of the model, batch by batch.
 
     Returns:
-        "nll" in nats an example; "error", the share of wrong classes, where the model observes
-        classes, and "rmse" where it observes numbers.
+        "nll" in nats an example, of all its observations together; "error", the share of wrong
+        classes, where the model observes classes, and "rmse" where it observes numbers whose law
+        has a mean.
+
+    Raises:
+        ValueError: The model observes nothing of a batch.
     """
 
     sums: dict[str, list[float]] = {}
@@ -65,17 +72,20 @@ def at_the_mean(
         for args, kwargs in batches:
             nodes = guide_draw(guide, *args, **kwargs)
             values = {name: _mean(node) for name, node in nodes.items()}
-            for name, node in model_draw(model, values, *args, **kwargs).items():
-                if name not in values:
-                    _add(sums, peel(node["fn"]), node["value"])
+            found = model_draw(model, values, *args, **kwargs)
+            data = [node for name, node in found.items() if name not in values and is_data(node)]
+            _require_data(data, args, kwargs)
+            _add(sums, {"examples": examples_in(data, args, kwargs)})
+            for node in data:
+                _add(sums, _score(node))
 
     total = {name: sum(numbers) for name, numbers in sums.items()}
-    found = {"nll": total["nll"] / total["examples"]} if total else {}
-    if "wrong" in total:
-        found["error"] = total["wrong"] / total["answers"]
-    if "square" in total:
-        found["rmse"] = (total["square"] / total["numbers"]) ** 0.5
-    return found
+    scores = {"nll": total["nll"] / total["examples"]} if total else {}
+    if total.get("answers"):
+        scores["error"] = total["wrong"] / total["answers"]
+    if total.get("numbers"):
+        scores["rmse"] = (total["square"] / total["numbers"]) ** 0.5
+    return scores
 
 
 def _alive(layer: BayesianLayer, kept: dict[str, Tensor]) -> tuple[float, int]:
@@ -89,26 +99,47 @@ def _alive(layer: BayesianLayer, kept: dict[str, Tensor]) -> tuple[float, int]:
 
 def _mean(node: Any) -> Tensor:
     law = peel(node["fn"])
-    try:
-        return law.deterministic if isinstance(law, Gate) else law.mean
-    except NotImplementedError:
-        return node["value"]
+    mean = law.deterministic if isinstance(law, Gate) else _mean_of(law)
+    return node["value"] if mean is None else mean
 
 
-def _add(sums: dict[str, list[float]], law: Distribution, value: Tensor) -> None:
-    log_prob = law.log_prob(value)
-    found: dict[str, float | Tensor] = {"nll": -log_prob.sum(), "examples": len(log_prob)}
-
-    if isinstance(law, Categorical | OneHotCategorical | Bernoulli):
-        wrong = _classes(law) != (
-            value.argmax(-1) if isinstance(law, OneHotCategorical) else value
+def _require_data(data: list[Site], args: tuple, kwargs: dict[str, Any]) -> None:
+    if not data:
+        given = ", ".join([type(a).__name__ for a in args] + [f"{name}=" for name in kwargs])
+        raise ValueError(
+            "Validation scores what the model observes, and of a batch of validation data, "
+            f"({given}), it observes nothing. Give the responses, too, as in validation=(x, y)."
         )
-        found |= {"wrong": wrong.sum(), "answers": wrong.numel()}
-    else:
-        found |= {"square": (law.mean - value).square().sum(), "numbers": value.numel()}
 
+
+def _add(sums: dict[str, list[float]], found: dict[str, float | Tensor]) -> None:
     for name, number in found.items():
         sums.setdefault(name, []).append(float(number))
+
+
+def _score(node: Site) -> dict[str, float | Tensor]:
+    law: Any = peel(node["fn"])
+    value, mask = node["value"], counted(node)
+    found: dict[str, float | Tensor] = {"nll": -log_likelihood(node).sum()}
+
+    if isinstance(law, Categorical | OneHotCategorical | Bernoulli):
+        answer = value.argmax(-1) if isinstance(law, OneHotCategorical) else value
+        wrong = (_classes(law) != answer).masked_select(mask)
+        return found | {"wrong": wrong.sum(), "answers": wrong.numel()}
+
+    mean = _mean_of(law)
+    if mean is None:
+        return found
+    inner = (None,) * len(law.event_shape)
+    square = (mean - value).square().masked_select(mask[(..., *inner)])
+    return found | {"square": square.sum(), "numbers": square.numel()}
+
+
+def _mean_of(law: Any) -> Tensor | None:
+    try:
+        return law.mean
+    except NotImplementedError:
+        return None
 
 
 def _classes(law: Any) -> Tensor:
