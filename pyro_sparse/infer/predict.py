@@ -13,6 +13,7 @@ from torch.distributions import Bernoulli, Categorical, Distribution, OneHotCate
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer.draws import evaluating, guide_draw, law_of, model_draw
 from pyro_sparse.infer.footprint import Allocations, Footprint, Plan, measure
+from pyro_sparse.infer.outcomes import is_factor
 from pyro_sparse.infer.prediction import Classification, Regression
 from pyro_sparse.infer.statements import Site
 from pyro_sparse.local import peel
@@ -61,11 +62,12 @@ def predict(
         `Regression` with the means and variances of its law.
 
     Raises:
-        ValueError: The model leaves no site or several sites open, or the guide draws one value
-            per example.
+        ValueError: The model leaves no site or several sites open, the guide draws one value
+            per example, or the law of the site has no mean.
+        TypeError: The inputs are not tensors.
     """
 
-    inputs = (x,) if isinstance(x, Tensor) else tuple(x)
+    inputs = _inputs(x)
     size = _checked_size(inputs, num_samples, max_bytes)
 
     with torch.no_grad(), evaluating(model, guide), pyro.validation_enabled(False):
@@ -97,7 +99,8 @@ class _Program:
 
         self.values = {name: node["value"] for name, node in nodes.items()}
         sites = model_draw(model, self.values, *self.head)
-        self.site = _chosen(sorted(sites.keys() - nodes.keys()), site)
+        outcomes = (name for name in sites.keys() - nodes.keys() if not is_factor(sites[name]))
+        self.site = _chosen(sorted(outcomes), site)
 
         law = peel(sites[self.site]["fn"])
         self.classifies = isinstance(law, Bernoulli | Categorical | OneHotCategorical)
@@ -214,7 +217,25 @@ def _moments(law: Distribution) -> tuple[Tensor, Tensor]:
     if isinstance(law, Categorical | OneHotCategorical):
         return law.probs, law.entropy()
 
-    return law.mean, law.variance
+    try:
+        return law.mean, law.variance
+    except NotImplementedError as error:
+        raise ValueError(
+            f"predict averages means and variances, and {type(law).__name__} does not state its "
+            "own. Use pyro.infer.Predictive, or observe a law that does."
+        ) from error
+
+
+def _inputs(x: Any) -> Inputs:
+    inputs = (x,) if isinstance(x, Tensor) else x
+    if not isinstance(inputs, tuple | list) or not all(
+        isinstance(t, Tensor | None) for t in inputs
+    ):
+        raise TypeError(
+            "The inputs are a tensor, or a tuple of the model's arguments, each a tensor or None, "
+            f"got {type(x).__name__}. Convert arrays with torch.as_tensor."
+        )
+    return tuple(inputs)
 
 
 def _pieces(size: int, length: int) -> Iterator[slice]:

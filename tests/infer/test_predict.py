@@ -1,7 +1,9 @@
 """The posterior predictive of models whose predictive is known."""
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pyro
 import pytest
 import torch
@@ -11,9 +13,11 @@ from pyro.distributions import (
     Delta,
     Normal,
     OneHotCategorical,
+    TransformedDistribution,
     Uniform,
 )
 from torch import Tensor, nn
+from torch.distributions.transforms import SoftplusTransform
 
 from pyro_sparse.distributions import L0, L2, HardConcrete, LogUniform
 from pyro_sparse.guides import AutoSparse
@@ -242,6 +246,29 @@ def test_the_observed_site_can_be_named() -> None:
 
     with pytest.raises(ValueError, match=r"one of \['a', 'b'\], got 'c'"):
         predict(model, lambda x: None, torch.ones(2), 2, site="c")
+
+
+def test_a_term_without_data_is_not_predicted() -> None:
+    def model(x: Tensor, y: Tensor | None = None) -> None:
+        pyro.factor("term", -x.square().sum())
+        line(x, y)
+
+    assert predict(model, line_guide, torch.randn(5, 3), 3).mean.shape == (5,)
+
+
+def test_a_law_without_a_mean_is_named() -> None:
+    def model(x: Tensor) -> None:
+        law = TransformedDistribution(Normal(x[:, 0], 1.0), [SoftplusTransform()])
+        pyro.sample("y", law)
+
+    with pytest.raises(ValueError, match="TransformedDistribution does not state its own"):
+        predict(model, lambda x: None, torch.randn(5, 3), 3)
+
+
+@pytest.mark.parametrize("x", [{"x": torch.ones(2, 3)}, np.ones((2, 3)), [np.ones((2, 3))]])
+def test_inputs_are_tensors(x: Any) -> None:
+    with pytest.raises(TypeError, match=r"got (dict|ndarray|list)\. Convert arrays"):
+        predict(line, line_guide, x, 3)
 
 
 def test_a_model_that_observes_nothing() -> None:
