@@ -54,6 +54,7 @@ def sweep(
     for name, setting in settings.items():
         if not files[name].exists():
             result = run(name, setting, files[name].with_suffix(".checkpoint"))
+            _require_mapping(name, result)
             _write(files[name], {"name": name, **result})
     return [_read(file) for file in files.values()]
 
@@ -70,6 +71,9 @@ def pareto(rows: Iterable[Mapping[str, Any]], *names: str) -> list[Row]:
     Returns:
         These rows, by the first number.
 
+    Raises:
+        ValueError: Fewer than two names are given, or a row has no such number.
+
     Example:
         >>> rows = [{"e": 1, "s": 9}, {"e": 2, "s": 5}, {"e": 3, "s": 6}]
         >>> pareto(rows, "e", "s")
@@ -80,9 +84,27 @@ def pareto(rows: Iterable[Mapping[str, Any]], *names: str) -> list[Row]:
         raise ValueError(f"A front is that of two or more numbers, got {list(names)}.")
 
     known = [dict(row) for row in rows]
-    points = [tuple(row[name] for name in names) for row in known]
+    points = [tuple(_known(row, name) for name in names) for row in known]
     front = [row for row, p in zip(known, points, strict=True) if not _is_beaten(p, points)]
     return sorted(front, key=lambda row: row[names[0]])
+
+
+def _require_mapping(name: str, result: Any) -> None:
+    if not isinstance(result, Mapping):
+        raise TypeError(
+            f"A run returns numbers and strings by name, and that of '{name}' returned "
+            f"{result!r}. Its checkpoint is still there."
+        )
+
+
+def _known(row: Row, name: str) -> float:
+    value = row.get(name)
+    if not isinstance(value, int | float):
+        raise ValueError(
+            f"Each row of a front has a number '{name}', nan where it failed, and one has "
+            f"{value!r}: {row}."
+        )
+    return value
 
 
 def _is_beaten(point: tuple, points: list[tuple]) -> bool:

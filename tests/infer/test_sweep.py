@@ -48,6 +48,20 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
         sweep(lambda *_: {}, {"a": 0}, tmp_path)
 
 
+def test_a_run_returns_something(tmp_path: Path) -> None:
+    forgetful: Any = lambda *_: None  # noqa: E731
+
+    with pytest.raises(TypeError, match="that of 'a' returned None"):
+        sweep(forgetful, {"a": 0}, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("row", [{"e": 1}, {"e": 1, "s": None}, {"e": 1, "s": "x"}], ids=str)
+def test_a_row_without_its_numbers_is_named(row: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="has a number 's'"):
+        pareto([{"e": 1, "s": 2}, row], "e", "s")
+
+
 def test_the_front() -> None:
     rows = [{"e": e, "s": s} for e, s in ((3, 1), (1, 3), (2, 2), (2, 3), (3, 3), (1, 3))]
 
