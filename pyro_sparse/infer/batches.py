@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_map, tree_unflatten
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import Dataset, TensorDataset
 
 from pyro_sparse.infer.ranks import Ranks
 
@@ -176,7 +176,7 @@ def batches_of(data: Any, size: int, seed: int, ranks: Ranks) -> Batches:
             f"fit takes batches, and {type(data).__name__} yields single examples. Wrap it: "
             "DataLoader(dataset, batch_size=128, shuffle=True)."
         )
-    if isinstance(data, DataLoader | Iterable):
+    if isinstance(data, Iterable) and not isinstance(data, str):
         return LoaderBatches(data)
     raise TypeError(
         "Data is a tuple of tensors in memory, such as (x, y), or a DataLoader, got "

@@ -19,6 +19,7 @@ from pyro_sparse.infer.closing import close, reopen
 from pyro_sparse.infer.cut import cut, refill
 from pyro_sparse.infer.limits import Limits, limits, meant
 from pyro_sparse.infer.sizes import Chances, Sizes
+from pyro_sparse.prune.mask import masks
 
 UPDATES = 300  # of the multipliers in a training
 DAMPING = 0.2  # nats an example for an excess of 1: pressure falls before the size does too far
@@ -136,7 +137,7 @@ class Budget(nn.Module):
             raise ValueError(
                 f"A budget per layer is a share of each layer, at most 1, got {self.limit}."
             )
-        if not 0 <= stages[0] <= stages[1] <= stages[2] <= 1:
+        if len(stages) != 3 or not 0 <= stages[0] <= stages[1] <= stages[2] <= 1:
             raise ValueError(f"stages are three shares in rising order, got {stages}.")
         if not 0 < gain < math.inf:
             raise ValueError(f"gain is positive and finite, got {gain}.")
@@ -191,33 +192,45 @@ class Budget(nn.Module):
         return (self.multiplier * excess).sum()
 
     @torch.no_grad()
-    def update(self, step: int, steps: int) -> None:
+    def update(self, step: int, steps: int, *followers: AutoSparse) -> None:
         r"""Moves the multipliers, or keeps closed what was closed; after the optimiser's step.
 
         Args:
             step: Number of steps that were made.
             steps: Number of steps of the whole training.
+            *followers: Copies of the guide in which the same is closed and opened, such as a
+                moving average, which would otherwise remember it open.
         """
+
+        guides = [self.about.guide, *followers]
 
         begin, reached, settle = (share * steps for share in self.stages)
         if step >= settle or self._is_settled():
             # Once more when the optimiser's momentum, which still closes, has passed.
             if not self._is_settled() or step == round(settle + AFTERWARDS * (steps - settle)):
-                self._settle()
+                self._settle(guides)
         elif step % (every := max(1, steps // UPDATES)) == 0:
             ahead, proxy = 1 - _share(step, begin, reached), _share(step, reached, settle)
             self._ascend(ahead, proxy, every / steps)
             if proxy > 0:
                 self._trim(1 - proxy)
         if step >= reached or self._is_settled():
-            for site, closed in zip(self.about.sites, self._closed(), strict=True):
-                close(self.about.guide.sites.get_submodule(site), closed)
+            for guide, (site, closed) in itertools.product(guides, self._closed_sites()):
+                close(guide.sites.get_submodule(site), closed)
 
-    def size(self) -> float:
-        r"""The size, as a share, that `freeze` and `compact` would leave now."""
+    @torch.no_grad()
+    def size(self, guide: AutoSparse | None = None) -> float:
+        r"""The size, as a share, that `freeze` and `compact` would leave now.
 
-        sizes = self.about.sizes
-        return float(sizes(sizes.kept()).sum() / sizes.dense.sum())
+        Args:
+            guide: A copy of the guide, such as a moving average; by default the guide itself.
+        """
+
+        sizes, kept = self.about.sizes, self.about.sizes.kept()
+        if guide is not None:
+            here = masks(guide)
+            kept = {site: here[site].to(values) for site, values in kept.items()}
+        return float(sizes(kept).sum() / sizes.dense.sum())
 
     @property
     def about(self) -> "_About":
@@ -255,10 +268,10 @@ class Budget(nn.Module):
         for index, sites in enumerate(self.about.limits.sites):
             above = functools.partial(self._excess_of, index, more=ahead * self.reached[index])
             kept = cut(above, chances, kept, sites)
-        for site, closed in zip(self.about.sites, self._closed(), strict=True):
+        for site, closed in self._closed_sites():
             closed |= kept[site] < before[site]
 
-    def _settle(self) -> None:
+    def _settle(self, guides: list[AutoSparse]) -> None:
         about = self.about
         chances, before = about.sizes.expected(), about.sizes.kept()
         kept = self._each_by_own_means(chances, before) if self.per_layer else before
@@ -270,9 +283,10 @@ class Budget(nn.Module):
             # What is opened for one constraint may count in another.
             kept = refill(lambda k: float(self._excess(k).max()), chances, kept, sites)
 
-        for site, closed in zip(about.sites, self._closed(), strict=True):
+        for site, closed in self._closed_sites():
             typical = _median(chances[site].flatten(), before[site].flatten())
-            reopen(about.guide.sites.get_submodule(site), kept[site] > before[site], typical)
+            for guide in guides:
+                reopen(guide.sites.get_submodule(site), kept[site] > before[site], typical)
             closed.copy_(kept[site] == 0)
         self.multiplier.zero_()
         self.settled.fill_(True)
@@ -298,8 +312,8 @@ class Budget(nn.Module):
             self.about.settled = bool(self.settled)
         return self.about.settled
 
-    def _closed(self) -> list[Tensor]:
-        return [getattr(self, f"closed_{index}") for index in range(len(self.about.sites))]
+    def _closed_sites(self) -> list[tuple[str, Tensor]]:
+        return [(s, getattr(self, f"closed_{index}")) for index, s in enumerate(self.about.sites)]
 
     def _by_own_means(self, chances: Chances) -> Tensor:
         """The excess of each layer, with a gradient for what is closed for it only."""

@@ -2,7 +2,7 @@ r"""Training with everything that a long run needs; all of it can be done by han
 
 __all__ = ["fit"]
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,25 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pyro_sparse.distributions import GroupGaussianMixture
 from pyro_sparse.guides import AutoSparse
-from pyro_sparse.infer.batches import Batches, batches_of, moved
+from pyro_sparse.infer.batches import Arguments, Batches, batches_of, moved
 from pyro_sparse.infer.budget import Budget
 from pyro_sparse.infer.facts import at_the_mean, share_alive
 from pyro_sparse.infer.groups import build_optimizer, build_scheduler, parameter_groups
 from pyro_sparse.infer.health import finite_numbers, require_finite, require_sound
 from pyro_sparse.infer.programs import first_batch, trained_parameters
 from pyro_sparse.infer.progress import Progress
+from pyro_sparse.infer.randomness import random_state, restore_random_state
 from pyro_sparse.infer.ranks import Ranks
 from pyro_sparse.infer.saver import Saver
 from pyro_sparse.infer.scheduled import Scheduled
 from pyro_sparse.infer.settings import (
     WARM_UP,
     build_bound,
+    check_functions,
     check_settings,
     examples_of,
     seed_all,
@@ -107,7 +108,9 @@ def fit(
         guide: Its guide.
         data: The model's arguments: tensors in memory, such as `(x, y)`, which are shuffled and
             cut into batches without a loader's overhead, or a `DataLoader` or other iterable of
-            batches. Batches move to the device of the parameters.
+            batches. Batches move to the device of the parameters. The loss is divided by the
+            model's `num_data`, or else by the number of examples in the data, a list of batches
+            included; where neither is known a warning says so.
         epochs: Number of passes over the data, those before an interruption included.
         batch_size: Number of examples of a batch, over all processes; for tensors in memory.
         lr: Learning rate of the weights.
@@ -136,22 +139,24 @@ def fit(
             that one returns is added to the history; `training.stop("why")` ends the training.
         clip: The largest norm of the gradient.
         autocast: `torch.bfloat16` or `torch.float16` for mixed precision.
-        ema: Rate, such as 0.999, of a moving average of the parameters, in `averaged`.
+        ema: Rate, such as 0.999, of a moving average of the parameters, in `averaged`; what a
+            budget closes is closed there, too. The history is of the network at the average.
         em: Whether `GroupGaussianMixture` priors make an EM step after every epoch.
         patience: Number of epochs without a better loss (on the validation data, where there is
-            any) after which the training ends; those of the warm-up do not count.
+            any) after which the training ends. Those of the warm-up do not count, nor those
+            before a budget is kept exactly, from the last of its `stages` on.
         checkpoint: A file to write checkpoints to.
         every: Seconds between checkpoints.
         every_epochs: Epochs between further checkpoints.
         resume: True to go on from `checkpoint` if it exists; or the path of a checkpoint. Order
             of the data and learning rates are those it was begun with; a greater number of
-            `epochs` prolongs it.
+            `epochs` prolongs it, and where it was stopped more `patience` does so, too.
         seed: Seeds all random number generators, and decides the order of tensors in memory. By
             default the order is drawn from torch's generator.
         progress: Whether to show a progress bar.
 
     Returns:
-        The `Training`, with its `history`.
+        The `Training`, with its `history`, whose columns are listed there.
 
     Raises:
         ValueError: A setting is out of range, or a checkpoint does not belong to this training.
@@ -169,6 +174,8 @@ def fit(
         (2, 2, ['alive', 'epoch', 'gate_lr', 'kl'])
     """
 
+    if not isinstance(resume, bool | str | Path):
+        raise TypeError(f"resume is True, False or the path of a checkpoint, got {resume!r}.")
     if resume is True and checkpoint is None:
         raise ValueError("resume=True continues `checkpoint`, and none was given.")
     check_settings(epochs, lr, gate_lr, clip, autocast, ema, patience, every, every_epochs)
@@ -182,6 +189,7 @@ def fit(
     parameters = trained_parameters(model, guide, batches)
     device = next(iter(parameters.values())).device
     optimizer = build_optimizer(optimizer, parameter_groups(guide, parameters, lr, gate_lr))
+    check_functions(callbacks, scheduled, optimizer)
     training = Training(
         model=model,
         guide=guide,
@@ -189,6 +197,8 @@ def fit(
         parameters=parameters,
         optimizer=optimizer,
         scheduler=build_scheduler(scheduler, optimizer, steps),
+        epochs=epochs,
+        patience=patience,
         scaler=GradScaler(device.type, enabled=autocast == torch.float16),
         average=_average(ema, model, guide),
         batches=batches,
@@ -200,9 +210,12 @@ def fit(
     alike = {"number of epochs": epochs, "clip": clip, "em": em, "patience": patience}
     ranks.require_agreement(training.settings() | alike)
     bounded = _attached(budget, training, steps)
+    settled = 0.0 if budget is None else budget.stages[2] * steps
     following = Scheduled((model, guide), scheduled or {})
     if scheduled:
         training.parts["scheduled"] = following
+    if unseen is not None:
+        _require_scores(training, unseen)
     saver = Saver(None if checkpoint is None else Path(checkpoint), every, every_epochs)
     saver.resume(training, resume if isinstance(resume, bool) else Path(resume))
     ranks.require_agreement({"step to go on from": training.step})
@@ -219,10 +232,10 @@ def fit(
                     loss = loss_of(*args, **kwargs) / training.scale
                 if device.type == "cpu" or bar.is_time():
                     require_finite(training, loss.item(), saver.written)
-                _descend(training, loss, clip)
-                training.advance(loss.detach())
+                made = _descend(training, loss, clip)
+                training.advance(loss.detach(), made)
                 if budget is not None:
-                    budget.update(training.step, steps)
+                    budget.update(training.step, steps, *_followers(training))
                 bar.after_step()
                 saver.after_step(training)
 
@@ -232,7 +245,7 @@ def fit(
             training.finish_epoch(_facts(training, unseen, budget))
             for callback in callbacks:
                 training.row.update(_numbers(callback(training)))
-            if patience is not None and _waited(training.rows) >= patience:
+            if patience is not None and _waited(training.rows, settled) >= patience:
                 training.stop(f"no better loss in {patience} epochs")
             bar.after_epoch(training)
             saver.after_epoch(
@@ -242,7 +255,8 @@ def fit(
     return training
 
 
-def _descend(training: Training, loss: Tensor, clip: float | None) -> None:
+def _descend(training: Training, loss: Tensor, clip: float | None) -> bool:
+    """Makes a step, and says whether it was made."""
     scaler, optimizer = training.scaler, training.optimizer
     scaler.scale(loss).backward()
     if clip is not None:
@@ -252,12 +266,15 @@ def _descend(training: Training, loss: Tensor, clip: float | None) -> None:
     scaler.step(optimizer)
     scaler.update()
 
-    # A scale that falls says that the step was left out, and with it that of the rates.
-    scheduler, made = training.scheduler, scaler.get_scale() >= before
-    if made and scheduler is not None and not isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step()
     if training.average is not None:
         training.average.update_parameters(training.programs)
+    # A scale that falls says that the step was left out.
+    return scaler.get_scale() >= before
+
+
+def _followers(training: Training) -> tuple[Any, ...]:
+    """The guide at the moving average, if there is one."""
+    return () if training.averaged is None else training.averaged[1:]
 
 
 def _attached(budget: Budget | None, training: Training, steps: int) -> Any:
@@ -278,6 +295,26 @@ def _attached(budget: Budget | None, training: Training, steps: int) -> Any:
     return budget.attach(training.model, training.guide, example, training.scale)
 
 
+def _require_scores(training: Training, unseen: Batches) -> None:
+    """Finds out before the training whether validation data can be scored."""
+    try:
+        batch = first_batch(unseen)
+    except ValueError as error:
+        raise ValueError("Validation needs at least one batch, and its data has none.") from error
+    _score(training, [batch])
+
+
+def _score(training: Training, batches: Iterable[Arguments]) -> dict[str, float]:
+    """What the validation says; the training goes on with the random numbers it would have had."""
+    device = next(iter(training.parameters.values())).device
+    model, guide = training.averaged or (training.model, training.guide)
+    before = random_state()
+    try:
+        return at_the_mean(model, guide, (moved(batch, device) for batch in batches))
+    finally:
+        restore_random_state(before)
+
+
 def _maximise(guide: Callable) -> None:
     """An EM step of the priors that make some and are not trained by gradient."""
     if not isinstance(guide, AutoSparse):
@@ -293,33 +330,41 @@ def _facts(training: Training, unseen: Batches | None, budget: Budget | None) ->
     model, guide = training.averaged or (training.model, training.guide)
     facts: dict[str, Any] = {"alive": share_alive(model, guide)}
     if budget is not None:
-        facts |= {"size": budget.size(), "multiplier": budget.multiplier.max().item()}
+        facts |= {"size": budget.size(guide), "multiplier": budget.multiplier.max().item()}
     if unseen is not None:
-        device = next(iter(training.parameters.values())).device
-        seen = at_the_mean(model, guide, (moved(batch, device) for batch in unseen.epoch(0)))
+        seen = _score(training, unseen.epoch(0))
         facts |= {f"validation_{name}": value for name, value in seen.items()}
     return facts
 
 
 def _numbers(returned: Mapping[str, Any] | None) -> dict[str, Any]:
-    facts = dict(returned or {})
-    for name, value in facts.items():
-        if isinstance(value, Tensor) and value.numel() == 1:
-            facts[name] = value.item()
-        elif not isinstance(value, int | float | str | None):
-            raise TypeError(
-                "A callback returns numbers by name for the history, and under "
-                f"{name!r} it returned a {type(value).__name__}."
-            )
-    return facts
+    if not isinstance(returned, Mapping | None):
+        raise TypeError(
+            "A callback returns numbers by name, {'error': 0.1}, or None, and one returned a "
+            f"{type(returned).__name__}."
+        )
+    return {name: _number(name, value) for name, value in (returned or {}).items()}
 
 
-def _waited(rows: Sequence[Mapping[str, Any]]) -> int:
-    """Epochs since the best loss, from where the weight of the divergences stayed as it is."""
+def _number(name: str, value: Any) -> Any:
+    if isinstance(value, int | float | str | None):
+        return value
+    try:
+        return value.item()
+    except (AttributeError, RuntimeError, ValueError) as error:
+        raise TypeError(
+            "A callback returns numbers by name for the history, and under "
+            f"{name!r} it returned a {type(value).__name__}."
+        ) from error
+
+
+def _waited(rows: Sequence[Mapping[str, Any]], since: float) -> int:
+    """Epochs since the best loss, from where the objective stayed as it is."""
     last = rows[-1]
     name = "validation_nll" if "validation_nll" in last else "loss"
-    settled = [row[name] for row in rows if row["kl_weight"] == last["kl_weight"]]
-    return len(settled) - 1 - settled.index(min(settled))
+    alike = [row for row in rows if row["kl_weight"] == last["kl_weight"]]
+    losses = [row[name] for row in alike if row["step"] >= since]
+    return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
 
 def _average(ema: float | None, model: Callable, guide: Callable) -> AveragedModel | None:

@@ -104,7 +104,13 @@ def build_scheduler(given: Any, optimizer: Optimizer, steps: int) -> Any:
     if given is None or isinstance(given, LRScheduler):
         return given
 
-    made = given(optimizer) if callable(given) else given
+    try:
+        made = given(optimizer) if callable(given) else given
+    except TypeError as error:
+        raise TypeError(
+            "A function that makes a scheduler has the optimizer as its only argument, such as "
+            f"functools.partial(StepLR, step_size=100), got {given!r}: {error}."
+        ) from error
     if not isinstance(made, LRScheduler):
         raise TypeError(
             "The scheduler is 'decay', None, a schedule of pyro_sparse.infer.schedules, or one of "

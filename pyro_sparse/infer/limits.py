@@ -4,6 +4,7 @@ __all__ = ["Limits", "limits", "meant"]
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -103,13 +104,13 @@ def meant(weights: float | None, macs: float | None, sparsity: float | None) -> 
         )
 
     ((name, value),) = named.items()
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} is a share, such as 0.05, or a number of them, got {value!r}.")
     if name == "sparsity" and not 0 <= value < 1:
         raise ValueError(f"sparsity is a share of at least 0 and below 1, got {value!r}.")
     if not 0 < value < math.inf and name != "sparsity":
         raise ValueError(f"{name} is a share or a number, positive and finite, got {value!r}.")
-    return ("weights", 1 - value) if name == "sparsity" else (name, value)
+    return ("weights", 1 - float(value)) if name == "sparsity" else (name, float(value))
 
 
 def _one(kept: Tensor) -> Tensor:

@@ -1,18 +1,26 @@
 r"""What the settings of a training mean, and whether they can be meant."""
 
-__all__ = ["WARM_UP", "build_bound", "check_settings", "examples_of", "seed_all"]
+__all__ = [
+    "WARM_UP",
+    "build_bound",
+    "check_functions",
+    "check_settings",
+    "examples_of",
+    "seed_all",
+]
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyro
 import torch
 from pyro.infer import ELBO
 
-from pyro_sparse.infer.batches import Batches
+from pyro_sparse.infer.batches import Batches, LoaderBatches
 from pyro_sparse.infer.elbo import TraceSparse_ELBO
+from pyro_sparse.infer.outcomes import length_of
 from pyro_sparse.infer.ranks import Ranks
 from pyro_sparse.infer.schedules import linear
 
@@ -45,12 +53,37 @@ def check_settings(
         ):
             raise ValueError(f"{name} is a whole number of at least 1, got {count!r}.")
     for name, number in {"lr": lr, "gate_lr": gate_lr, "clip": clip, "every": every}.items():
-        if number is not None and not 0 <= number < math.inf:
+        if number is not None and not _is_size(number):
             raise ValueError(f"{name} is finite and not negative, got {number!r}.")
     if ema is not None and not 0 < ema < 1:
         raise ValueError(f"ema is a rate between 0 and 1, got {ema!r}.")
     if autocast not in (None, torch.bfloat16, torch.float16):
         raise ValueError(f"autocast is torch.bfloat16, torch.float16 or None, got {autocast!r}.")
+
+
+def check_functions(callbacks: Any, scheduled: Any, optimizer: Any) -> None:
+    r"""Checks functions that `fit` was given; the arguments are its own.
+
+    Raises:
+        TypeError: One is none, or wants to be called in another way.
+    """
+
+    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+        raise TypeError(
+            "callbacks is a list of functions of the training, callbacks=[look], got "
+            f"{callbacks!r}."
+        )
+    for name, factor in (scheduled or {}).items():
+        if not callable(factor):
+            raise TypeError(
+                "What is scheduled follows a function of the step, such as "
+                f"schedules.constant(0.5), and '{name}' was given {factor!r}."
+            )
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise TypeError(
+            "fit makes a step from one gradient, and LBFGS evaluates the loss again within its "
+            "step, on other noise. Give another optimizer, or write the loop by hand."
+        )
 
 
 def seed_all(seed: int | None, ranks: Ranks) -> int:
@@ -118,13 +151,18 @@ def _compiled(compile: bool | str, steps: int) -> bool | str:
 def _warmed(kl_weight: Any, warm_up: Any, steps: int) -> Any:
     if callable(kl_weight):
         return kl_weight
-    if not 0 <= kl_weight < math.inf:
-        raise ValueError(f"kl_weight is finite and not negative, got {kl_weight}.")
-    first, last = (0.0, 0.0) if warm_up is None else warm_up
-    if not 0 <= first <= last <= 1:
+    if not _is_size(kl_weight):
         raise ValueError(
-            f"warm_up is two shares of the training, 0 <= begin <= end <= 1, got {warm_up}."
+            f"kl_weight is finite and not negative, or a function of the step, got {kl_weight!r}."
         )
+    shares = (0.0, 0.0) if warm_up is None else warm_up
+    pair = isinstance(shares, Sequence) and len(shares) == 2 and all(map(_is_size, shares))
+    if not (pair and shares[0] <= shares[1] <= 1):
+        raise ValueError(
+            "warm_up is two shares of the training, 0 <= begin <= end <= 1, such as (0.0, 0.1), "
+            f"got {warm_up!r}."
+        )
+    first, last = shares
     if last == 0:
         return float(kl_weight)
     if not steps:
@@ -141,7 +179,8 @@ def examples_of(model: Callable, batches: Batches) -> int:
 
     Args:
         model: The model.
-        batches: The data.
+        batches: The data. The rows of a list of batches are counted; a loader that does not know
+            its number of examples is a warning, unless the model does.
     """
 
     size, examples = getattr(model, "num_data", None), batches.examples
@@ -151,4 +190,29 @@ def examples_of(model: Callable, batches: Batches) -> int:
             "that the weight of its prior is not that of its data.",
             stacklevel=3,
         )
-    return size if isinstance(size, int) and size > 0 else examples or 1
+    if isinstance(size, int) and size > 0:
+        return size
+
+    listed = isinstance(batches, LoaderBatches) and isinstance(batches.loader, Sequence)
+    examples = examples or (_rows(batches) if listed else None)
+    if examples is None:
+        warnings.warn(
+            "The number of examples is not known, so the loss is that of all data and not in nats "
+            "an example, and learning rates (but for optimisers like Adam) and `clip` mean "
+            "something else. Say it: model.num_data = N.",
+            stacklevel=3,
+        )
+    return examples or 1
+
+
+def _rows(batches: Batches) -> int | None:
+    lengths = [length_of(batch) for batch in batches.epoch(1)]
+    return None if None in lengths else sum(length or 0 for length in lengths)
+
+
+def _is_size(number: Any) -> bool:
+    """Whether it is a number that is finite and not negative."""
+    try:
+        return bool(0 <= number < math.inf)
+    except (TypeError, RuntimeError):
+        return False

@@ -2,7 +2,6 @@ r"""The state of a training: everything that must be saved to go on later, and n
 
 __all__ = ["Training"]
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import monotonic
@@ -20,6 +19,7 @@ from pyro_sparse.effects import StoredParameters
 from pyro_sparse.infer.batches import Arguments, Batches
 from pyro_sparse.infer.budget import Budget
 from pyro_sparse.infer.elbo import TraceSparse_ELBO
+from pyro_sparse.infer.identity import compare_rates, is_prolonged, require_same
 from pyro_sparse.infer.randomness import random_state, restore_random_state
 from pyro_sparse.infer.ranks import Ranks
 from pyro_sparse.infer.schedules import Schedule
@@ -47,13 +47,34 @@ class Training:
         seed: Decides the order of tensors in memory.
         ranks: The processes.
         scale: Number of examples by which the bound is divided.
+        epochs: Number of epochs it shall have.
+        patience: Number of epochs without a better loss that end it, or None.
         parts: What else is saved, by name: objects with `state_dict` and `load_state_dict`.
         epoch: Number of epochs that were completed.
         batch: Number of batches of the next one that were used.
         step: Number of steps that were made.
-        rows: The history, one row an epoch.
+        rows: The history, one row an epoch, as below.
         stopped: Why the training ended early; None where it did not.
         seconds: How long it took, interruptions not counted.
+
+    A row of the history has, by name:
+
+    - "epoch", "step": how many were made; "seconds": how long they took, all together;
+    - "loss": the negative bound, without a budget's term, and "nll": the expected negative
+      log-likelihood in it. Both are means over the steps of the epoch, in nats an example;
+    - "kl": the divergences before their weight, in nats an example, and "kl_weight": at the last
+      step. None if the bound does not tell its parts, where "nll" is the loss;
+    - "lr", "gate_lr": the learning rates of the last step;
+    - "alive": the share of weights that are kept themselves, through a gate that is kept, after
+      the last step. Compaction leaves less, as it removes what no later layer reads, too. None
+      for programs that are not made by `bayesianize` and `AutoSparse`;
+    - with a budget, "size": the share that `freeze` and `compact` would leave after the last
+      step, and "multiplier": the largest of the budget's, in nats an example;
+    - with validation data, "validation_nll" in nats an example, and "validation_error" (the share
+      of wrong classes) or "validation_rmse", at the posterior mean after the last step;
+    - what callbacks return.
+
+    Where there is a moving average, "alive", "size" and the validation are of the network at it.
     """
 
     model: Callable
@@ -68,6 +89,8 @@ class Training:
     seed: int
     ranks: Ranks
     scale: int = 1
+    epochs: int = 0
+    patience: int | None = None
     parts: dict[str, Any] = field(default_factory=dict)
     epoch: int = 0
     batch: int = 0
@@ -83,6 +106,7 @@ class Training:
         self.stored = StoredParameters(names)
         self.sums = torch.zeros(2, dtype=torch.double)
         self.last_kl: float | None = None
+        self.rates: dict[str, Any] = {}
         self.began: State = {}
         self._since = monotonic()
 
@@ -139,19 +163,29 @@ class Training:
         restore_random_state(now)
         return batches
 
-    def advance(self, loss: Tensor) -> None:
-        r"""Counts a step.
+    def advance(self, loss: Tensor, made: bool = True) -> None:
+        r"""Counts a step, and moves the learning rates on to those of the next.
 
         Args:
             loss: Its loss, a scalar in nats an example.
+            made: Whether the optimiser made it, which a scaler may have left out.
         """
 
-        parts = getattr(self.elbo, "parts", None)
-        nll = loss if parts is None else -parts.log_likelihood / self.scale
         self.sums = self.sums.to(loss.device)
+        parts = getattr(self.elbo, "parts", None)
+        if parts is None:
+            nll = loss
+        else:
+            nll = -parts.log_likelihood / self.scale
+            loss = nll + _weight(self.elbo) * self._divergence() if self._is_bounded() else loss
         self.sums += torch.stack((loss, nll))
         self.batch += 1
         self.step += 1
+
+        self.rates = _rates(self.optimizer)
+        scheduler = self.scheduler
+        if made and scheduler is not None and not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
 
     def finish_epoch(self, facts: dict[str, Any]) -> None:
         r"""Writes a row of the history.
@@ -168,7 +202,7 @@ class Training:
             "loss": means[0],
             "nll": means[1],
         }
-        known |= {"kl": self._kl(), "kl_weight": _weight(self.elbo), **_rates(self.optimizer)}
+        known |= {"kl": self._kl(), "kl_weight": float(_weight(self.elbo)), **self._rates()}
         self.rows.append({**known, **facts, "seconds": self.elapsed()})
         self.batch = 0
         self.sums.zero_()
@@ -205,6 +239,8 @@ class Training:
             "position": {name: getattr(self, name) for name in _POSITION},
             "sums": self.sums.cpu(),
             "kl": self._kl(),
+            "rates": self._rates(),
+            "until": {"epochs": self.epochs, "patience": self.patience},
             "rows": self.rows,
             "elbo": getattr(self.elbo, "step", 0),
             "stored": {name: p.detach() for name, p in self.stored.items()},
@@ -226,8 +262,8 @@ class Training:
         here = self._identity()
         # Checkpoints of before do not say what the budget was.
         saved = {"budgets": here["budgets"], **state.get("identity", {})}
-        _require_same(saved, here, path)
-        _compare_rates(state["parts"]["optimizer"]["param_groups"], self.optimizer, path)
+        require_same(saved, here, path)
+        compare_rates(state["parts"]["optimizer"]["param_groups"], self.optimizer, path)
         for name, part in self._parts().items():
             part.load_state_dict(state["parts"][name])
         with torch.no_grad():
@@ -238,7 +274,7 @@ class Training:
             setattr(self, name, state["position"][name])
         if isinstance(self.elbo, TraceSparse_ELBO):
             self.elbo.step, self.elbo.parts = state["elbo"], None
-        self.last_kl = state["kl"]
+        self.last_kl, self.rates = state["kl"], state.get("rates", {})
         self.rows, self.sums = list(state["rows"]), state["sums"]
         self.batches.seed = self.seed
         self._since = monotonic()
@@ -250,13 +286,29 @@ class Training:
         self.batches.load_state(mine.get("data", {}))
         if alike:
             restore_random_state(mine["random"])
+        if self.stopped is not None:
+            now = {"epochs": self.epochs, "patience": self.patience}
+            prolonged = is_prolonged(state.get("until", {}), now, self.stopped, path)
+            self.stopped = None if prolonged else self.stopped
 
     def _kl(self) -> float | None:
         """Of the last step; of the one before an interruption, if none was made since."""
-        parts = getattr(self.elbo, "parts", None)
-        if parts is None:
-            return self.last_kl
-        return sum(float(kl) for kl in parts.kl.values()) / self.scale
+        known = getattr(self.elbo, "parts", None) is not None
+        return float(self._divergence()) if known else self.last_kl
+
+    def _divergence(self) -> Tensor:
+        """Of the last step, in nats an example; nothing waits for a GPU."""
+        parts: Any = getattr(self.elbo, "parts", None)
+        terms = [kl.to(self.sums.device) for kl in parts.kl.values()]
+        return torch.stack(terms).sum() / self.scale if terms else torch.zeros(())
+
+    def _is_bounded(self) -> bool:
+        return any(isinstance(part, Budget) for part in self.parts.values())
+
+    def _rates(self) -> dict[str, float]:
+        """Of the last step; those of the next one where none was made."""
+        rates = self.rates or _rates(self.optimizer)
+        return {name: float(rate) for name, rate in rates.items()}
 
     def _parts(self) -> dict[str, Any]:
         programs = {"model": self.model, "guide": self.guide}
@@ -292,32 +344,21 @@ class Training:
         }
 
 
-def _weight(elbo: Any) -> float:
+def _weight(elbo: Any) -> Any:
     weight = getattr(elbo, "kl_weight", 1.0)
     # The weight of the last step, which was counted already.
-    return float(weight(max(elbo.step - 1, 0)) if callable(weight) else weight)
+    return weight(max(elbo.step - 1, 0)) if callable(weight) else weight
 
 
-def _rates(optimizer: Optimizer) -> dict[str, float]:
+def _rates(optimizer: Optimizer) -> dict[str, Any]:
     prefixes = {"gates": "gate_lr", "weights": "lr"}
-    groups = optimizer.param_groups
-    return {prefixes.get(group.get("name", ""), "lr"): float(group["lr"]) for group in groups}
+    rates = {prefixes.get(g.get("name", ""), "lr"): g["lr"] for g in optimizer.param_groups}
+    # A tensor may be changed in place, and is not read before the end of the epoch.
+    return {name: r.clone() if isinstance(r, Tensor) else r for name, r in rates.items()}
 
 
 def _plain(group: dict[str, Any]) -> dict[str, Any]:
     return {key: v for key, v in group.items() if isinstance(v, int | float | str | tuple)}
-
-
-def _compare_rates(saved: list[dict[str, Any]], optimizer: Optimizer, path: Any) -> None:
-    """Says so where rates that were given now are not those that the training goes on with."""
-    # Where no schedule noted them, what rates began with is not known any more.
-    before, now = ([g.get("initial_lr") for g in gs] for gs in (saved, optimizer.param_groups))
-    if None not in before + now and before != now:
-        warnings.warn(
-            f"{path} goes on with the learning rates that it was begun with, {before}, and not "
-            f"with {now}. Start afresh to train with others.",
-            stacklevel=5,
-        )
 
 
 _POSITION = ("epoch", "batch", "step", "stopped", "seconds", "seed")
@@ -325,21 +366,3 @@ _POSITION = ("epoch", "batch", "step", "stopped", "seconds", "seed")
 
 def _modules(*programs: Any) -> list[nn.Module]:
     return [program for program in programs if isinstance(program, nn.Module)]
-
-
-def _require_same(saved: dict[str, Any], here: dict[str, Any], path: Any) -> None:
-    for what in here:
-        before, now = saved.get(what, {}), here[what]
-        different = sorted(
-            name for name in before.keys() | now.keys() if before.get(name) != now.get(name)
-        )
-        if different:
-            listed = ", ".join(
-                f"{name} ({before.get(name)} there, {now.get(name)} here)"
-                for name in different[:3]
-            )
-            more = f" and {len(different) - 3} more" if len(different) > 3 else ""
-            raise ValueError(
-                f"{path} was written by another training; its {what} differ: {listed}{more}. "
-                "Build model, guide, data and settings as they were, or start afresh."
-            )

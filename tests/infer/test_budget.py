@@ -1,5 +1,6 @@
 """Trainings that end at the size they were given."""
 
+import copy
 import itertools
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,51 @@ def test_what_is_written_down_is_the_likelihood_of_the_data() -> None:
     assert row["nll"] == pytest.approx(alone["nll"], rel=0.05)
 
 
+def test_the_loss_that_is_written_down_has_no_term_of_the_budget() -> None:
+    """Which is felt in these epochs, in which the weight of the divergences is the same."""
+    rows = train(*program(), Budget(weights=0.1), warm_up=None, batch_size=256).rows[5:40]
+
+    assert max(row["multiplier"] for row in rows) > 0.5
+    for row in rows:
+        assert row["loss"] == pytest.approx(row["nll"] + row["kl"], abs=1e-4)
+
+
+def test_patience_waits_until_the_budget_is_kept() -> None:
+    model, guide = program()
+    training = train(model, guide, Budget(weights=0.1), epochs=80, patience=3, validation=data())
+
+    losses = [row["validation_nll"] for row in training.rows]
+    assert any(min(losses[i + 1 : i + 4]) > min(losses[: i + 1]) for i in range(56))
+    assert training.epoch >= 60 and training.row["size"] <= 0.1
+
+
+@pytest.mark.parametrize("ema", [0.9, 0.999])
+def test_a_moving_average_keeps_to_the_budget(ema: float) -> None:
+    """Though it has not forgotten yet what was open, and what was closed for a while."""
+    model, guide = program()
+    training = train(model, guide, Budget(weights=0.3), ema=ema)
+    assert training.averaged is not None
+
+    assert 0.6 * 0.3 < left(*training.averaged) <= 0.3
+    assert training.row["size"] == pytest.approx(left(*training.averaged))
+    assert left(model, guide) <= 0.3
+
+
+def test_what_is_opened_again_is_opened_in_followers() -> None:
+    model, guide = program()
+    budget = Budget(weights=0.5)
+    budget.attach(model, guide, torch.zeros(1, 8))
+    with torch.no_grad():
+        for site in ("fc1", "fc2", "fc3"):
+            guide.get_parameter(f"sites.{site}.gate.base__logits")[3:] = -6.0
+    budget.pressed.fill_(True)
+    follower = copy.deepcopy(guide)
+
+    budget.update(1, 1, follower)
+
+    assert 0.48 < budget.size(follower) == budget.size() <= 0.5
+
+
 @pytest.mark.slow
 def test_compiled() -> None:
     model, guide = program()
@@ -271,6 +317,7 @@ def test_by_hand() -> None:
         ({"sparsity": 1.0}, "sparsity is a share"),
         ({"weights": 100, "per_layer": True}, "share of each layer, at most 1, got 100"),
         ({"weights": 0.1, "stages": (0.5, 0.2, 0.9)}, "rising order"),
+        ({"weights": 0.1, "stages": (0.5, 0.9)}, r"three shares in rising order, got \(0\.5"),
         ({"weights": 0.1, "gain": 0.0}, "gain is positive"),
     ],
 )

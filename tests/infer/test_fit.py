@@ -5,6 +5,7 @@ import textwrap
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -12,6 +13,7 @@ import torch
 from pyro.infer import Trace_ELBO
 from pyro.infer.autoguide import AutoNormal
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from pyro_sparse.distributions import L0, GroupGaussianMixture, LogUniform
@@ -192,13 +194,14 @@ def test_callbacks_add_to_the_history_and_stop() -> None:
     def look(training: Training) -> dict[str, Any]:
         if training.epoch == 3:
             training.stop("enough")
-        return {"twice": 2 * training.row["epoch"], "tensor": torch.tensor(1.5)}
+        numbers = {"tensor": torch.tensor(1.5), "array": np.float32(0.5)}
+        return {"twice": 2 * training.row["epoch"], **numbers}
 
     training = train(*program(), epochs=10, callbacks=[look])
 
     assert training.stopped == "enough" and training.epoch == 3
     assert [row["twice"] for row in training.rows] == [2, 4, 6]
-    assert training.row["tensor"] == 1.5
+    assert training.row["tensor"] == 1.5 and training.row["array"] == 0.5
 
 
 def test_patience() -> None:
@@ -213,6 +216,55 @@ def test_patience_does_not_count_the_warm_up() -> None:
     )
 
     assert training.epoch > 6
+
+
+def test_the_rates_of_a_row_are_those_of_its_last_step() -> None:
+    rows = train(*program(), epochs=4, lr=1.0).rows
+
+    # They fall from the middle of twelve steps on, and would be 0 in the thirteenth.
+    assert [row["lr"] for row in rows] == pytest.approx([1.0, 1.0, 4 / 6, 1 / 6])
+    assert [row["gate_lr"] for row in rows] == pytest.approx([r["lr"] / 20 for r in rows])
+
+
+def test_the_loss_of_batches_in_a_list_is_per_example() -> None:
+    def model(x: Tensor, y: Tensor) -> None:
+        slope = pyro.sample("slope", dist.Normal(0.0, 1.0))
+        with pyro.plate("data", 90, subsample=x):
+            pyro.sample("obs", dist.Normal(slope * x[:, 0], 1.0), obs=y.float())
+
+    def guide(x: Tensor, y: Tensor) -> None:
+        pyro.sample("slope", dist.Normal(pyro.param("loc", torch.tensor(0.0)), 1e-3))
+
+    together = train(model, guide, (X, Y), batch_size=90, lr=0.0)
+    listed = train(model, guide, [(X[:50], Y[:50]), (X[50:], Y[50:])], lr=0.0)
+
+    assert listed.scale == 90
+    assert listed.row["nll"] == pytest.approx(together.row["nll"], rel=0.2)
+
+
+def test_validation_takes_no_random_numbers() -> None:
+    plain, validated = train(*program()), train(*program(), validation=(X, Y))
+
+    assert [r["loss"] for r in validated.rows] == [r["loss"] for r in plain.rows]
+
+
+@pytest.mark.parametrize(
+    "validation, error, message",
+    [
+        (X, ValueError, r"it observes nothing.*validation=\(x, y\)"),
+        ([], ValueError, "Validation needs at least one batch"),
+        ("x", TypeError, "got str"),
+    ],
+)
+def test_validation_that_scores_nothing_is_found_out_at_once(
+    validation: Any, error: type[Exception], message: str
+) -> None:
+    model, guide = program()
+    before = [p.clone() for p in guide.parameters()]
+
+    with pytest.raises(error, match=message):
+        train(model, guide, validation=validation)
+    assert all(map(torch.equal, before, guide.parameters()))
 
 
 def test_a_moving_average() -> None:
@@ -292,6 +344,11 @@ def test_another_number_of_examples_is_a_warning() -> None:
         train(*program(), (X[:60], Y[:60]), epochs=1)
 
 
+def of_all(kind: Any) -> Any:
+    """A maker of optimisers that take no groups."""
+    return lambda groups: kind([p for group in groups for p in group["params"]])
+
+
 @pytest.mark.parametrize(
     "changed, error, message",
     [
@@ -318,6 +375,15 @@ def test_another_number_of_examples_is_a_warning() -> None:
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"resume": True, "checkpoint": None}, ValueError, "resume=True continues"),
         ({"callbacks": [lambda training: {"list": []}]}, TypeError, "under 'list'"),
+        ({"callbacks": [lambda training: [1]]}, TypeError, "one returned a list"),
+        ({"callbacks": lambda training: None}, TypeError, r"callbacks=\[look\], got <function"),
+        ({"warm_up": 0.1}, ValueError, r"such as \(0\.0, 0\.1\), got 0\.1"),
+        ({"lr": "a"}, ValueError, "lr is finite and not negative, got 'a'"),
+        ({"kl_weight": None}, ValueError, "or a function of the step, got None"),
+        ({"resume": None}, TypeError, "path of a checkpoint, got None"),
+        ({"scheduled": {"temperature": 0.5}}, TypeError, "'temperature' was given 0.5"),
+        ({"optimizer": of_all(torch.optim.LBFGS)}, TypeError, "LBFGS evaluates the loss again"),
+        ({"scheduler": StepLR}, TypeError, r"partial\(StepLR, step_size=100\), got <class"),
     ],
 )
 def test_bad_settings(changed: dict[str, Any], error: type[Exception], message: str) -> None:

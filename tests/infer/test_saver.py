@@ -112,6 +112,19 @@ def test_a_complete_training_can_be_prolonged(tmp_path: Path) -> None:
     assert [row["epoch"] for row in longer.rows] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_training_that_lost_patience_can_be_given_more(tmp_path: Path) -> None:
+    path = tmp_path / "training.pt"
+    still: dict[str, Any] = {"lr": 0.0, "gate_lr": 0.0, "warm_up": None, "em": False}
+    still["checkpoint"] = path
+    first = train(*program(), epochs=50, patience=2, **still)
+
+    more = train(*program(), epochs=50, patience=20, resume=True, **still)
+    with pytest.warns(UserWarning, match=r"was stopped: no better loss in 20 epochs.*patience=20"):
+        again = train(*program(), epochs=50, patience=20, resume=True, **still)
+
+    assert first.epoch < 20 <= more.epoch == again.epoch < 50
+
+
 def test_resume_names_a_file_that_must_exist(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no checkpoint .*missing\.pt"):
         train(*program(), resume=tmp_path / "missing.pt")

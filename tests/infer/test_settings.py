@@ -77,4 +77,17 @@ def test_examples() -> None:
 
     assert examples_of(model, TensorBatches(data(), 10)) == 90
     assert examples_of(lambda: None, TensorBatches(data(40), 10)) == 40
-    assert examples_of(lambda: None, LoaderBatches([1, 2])) == 1
+
+
+def test_the_rows_of_a_list_of_batches_are_counted() -> None:
+    x, y = data(40)
+
+    assert examples_of(lambda: None, LoaderBatches([(x, y), {"y": y[:5]}])) == 45
+
+
+def test_an_unknown_number_of_examples_is_a_warning() -> None:
+    stream = LoaderBatches(iter([data(40)]))
+
+    with pytest.warns(UserWarning, match=r"not known.*model\.num_data = N"):
+        assert examples_of(lambda: None, stream) == 1
+    assert examples_of(program()[0], stream) == 90
