@@ -13,8 +13,10 @@ from torch import Tensor, fx, nn
 from pyro_sparse.graph.facts import Facts
 from pyro_sparse.graph.liveness import forward_facts
 from pyro_sparse.graph.plan import orient
-from pyro_sparse.graph.rules import Affine, BatchNorm, Heads, Rule, Through
-from pyro_sparse.graph.trace import trace
+from pyro_sparse.graph.rules import Affine, BatchNorm, Concat, Heads, Join, Rule, Through
+from pyro_sparse.graph.rules.heads import Picked
+from pyro_sparse.graph.rules.rearrange import Rearrange
+from pyro_sparse.graph.trace import Trace, trace
 from pyro_sparse.nn import bayesian_layers
 from pyro_sparse.prune.count import count
 from pyro_sparse.prune.freeze import freeze
@@ -68,9 +70,9 @@ class Structure:
     """The operations of a bayesianized network, and what each does to the chances of units.
 
     A unit arrives if the gates behind its producer are open, and is read if a consumer's gate
-    is. Gates count as independent, and a layer as alive as a whole: a chain of gated layers is
-    exact up to the chance that a layer closes altogether; where a unit is read along several
-    paths it is as exact as their independence.
+    is. Gates count as independent, and a layer as alive as a whole, one of several groups as
+    each group: a chain of gated layers is exact up to the chance that a layer closes altogether;
+    where a unit is read along several paths it is as exact as their independence.
 
     Args:
         model: a network made by `bayesianize`, or a model around one.
@@ -116,7 +118,8 @@ class Structure:
         Args:
             chances: by site of a gate, the chance that it is open; sites left out are open.
         """
-        arriving, read = self._arriving(chances), self._read(chances)
+        arriving = self._arriving(chances)
+        read = self._read(chances, arriving)
         uses = []
         for node, rule in self._affine.items():
             arrives = arriving[rule.source] if self._tracked[node] else None
@@ -139,6 +142,19 @@ class Structure:
         self._units = set(facts.units)
         self._origins = {n: _origins(n, r, facts, device) for n, r in self._rules.items()}
         self._products = {node for node in self._rules if traced.name(node) == "mul"}
+        self._zeros = _zeros(traced, self._rules, self._origins, self.gates, device)
+        self._certain = {
+            node
+            for node, rule in self._rules.items()
+            if isinstance(rule, Join)
+            and node not in self._products
+            and len(self._origins[node]) < len(node.all_input_nodes)
+        }
+        self._whole = {
+            node: rule.whole.to(device)
+            for node, rule in self._rules.items()
+            if isinstance(rule, Concat) and rule.whole is not None
+        }
         self._affine = {n: r for n, r in self._rules.items() if isinstance(r, Affine)}
         self._heads = {
             n: str(n.target)
@@ -163,17 +179,38 @@ class Structure:
         for node, rule in self._rules.items():
             if node not in self._units:
                 continue
-            if isinstance(rule, Through):
-                origins = self._origins[node].items()
-                sources = [o.pick(varies[s]) for s, o in origins if _varies_with(rule, s)]
-                some = _all(sources) if node in self._products else _any(sources)
-            else:
-                some = None
+            some = self._made(node, rule, varies, chances)
             varies[node] = _both(some, self._gate(chances, _owner(rule), "out"))
 
         return varies
 
-    def _read(self, chances: Chances) -> dict[fx.Node, Chance]:
+    def _made(
+        self, node: fx.Node, rule: Rule, varies: dict[fx.Node, Chance], chances: Chances
+    ) -> Chance:
+        """The chance that what a unit is made of varies, whatever its own gate is."""
+        if isinstance(rule, Affine) and self._tracked[node]:
+            entering = _both(varies[rule.source], self._gate(chances, rule.owner, "in"))
+            return _across(entering, rule, rule.outputs)
+        if not isinstance(rule, Through) or node in self._certain:
+            return None
+
+        sides = {s: o for s, o in self._origins[node].items() if _varies_with(rule, s)}
+        closing = self._closing(node)
+        some = [o.pick(varies[s]) for s, o in sides.items() if not closing or s in closing]
+        chance = _all(some) if closing else _any(some)
+        whole = self._whole.get(node)
+        return chance if chance is None or whole is None else torch.where(whole, 1.0, chance)
+
+    def _closing(self, node: fx.Node) -> set[fx.Node]:
+        """The factors of a product that make it 0 where their units are closed."""
+        return self._zeros & set(self._origins[node]) if node in self._products else set()
+
+    def _through(self, node: fx.Node, source: fx.Node, arriving: dict[fx.Node, Chance]) -> Chance:
+        """The chance that no other factor hides this operand's units from the result's reader."""
+        others = self._closing(node) - {source}
+        return _all([self._origins[node][o].pick(arriving[o]) for o in others])
+
+    def _read(self, chances: Chances, arriving: dict[fx.Node, Chance]) -> dict[fx.Node, Chance]:
         """For every unit the chance that an output of the network depends on it."""
         readers: dict[fx.Node, list[Chance]] = {node: [] for node in self._units}
         read: dict[fx.Node, Chance] = {}
@@ -186,9 +223,12 @@ class Structure:
                     continue
                 if source in self._origins[node]:
                     through = _both(read[node], self._gate(chances, _owner(rule), "out"))
+                    through = _both(through, self._through(node, source, arriving))
                     readers[source].append(self._origins[node][source].back(through))
                 elif isinstance(rule, Affine) and self._tracked[node]:
-                    readers[source].append(self._gate(chances, rule.owner, "in"))
+                    leaving = _both(read[node], self._gate(chances, rule.owner, "out"))
+                    read_by = _across(leaving, rule, rule.inputs)
+                    readers[source].append(_both(read_by, self._gate(chances, rule.owner, "in")))
                 else:
                     readers[source].append(None)
 
@@ -237,9 +277,53 @@ def _origins(
     return {s: _Origin(index, len(facts.units[s]), device) for s, index in origins}
 
 
+def _zeros(
+    traced: Trace,
+    rules: dict[fx.Node, Rule],
+    origins: dict[fx.Node, dict[fx.Node, _Origin]],
+    gates: dict[str, tuple[str, str]],
+    device: torch.device,
+) -> set[fx.Node]:
+    """Results whose closed units are exactly 0, and not another constant."""
+    found: set[fx.Node] = set()
+
+    def value(source: fx.Node) -> Tensor:
+        if source.op == "get_attr":
+            return traced.tensor(str(source.target))
+        return torch.zeros(traced.shape(source), device=device)
+
+    for node, rule in rules.items():
+        if isinstance(rule, Affine | BatchNorm):
+            closed = gates.get(rule.owner, ("", ""))[0] == "out"
+        else:
+            sources = {s for s in origins[node] if s.op != "get_attr"}
+            closed = bool(sources) and sources <= found
+            if closed and not isinstance(rule, Concat | Heads | Picked | Rearrange):
+                inputs = {s: value(s) for s in traced.tensors(node)}
+                closed = not traced.run(node, inputs).any()
+        if closed:
+            found.add(node)
+
+    return found
+
+
 def _varies_with(rule: Rule, source: fx.Node) -> bool:
     """Queries and keys say how values are averaged, which makes no constant vary."""
+    if source.op == "get_attr":
+        return False
     return not isinstance(rule, Heads) or source is rule.value
+
+
+def _across(chance: Chance, layer: Affine, units: int) -> Chance:
+    """The chance of any unit of a group, for each of the units on the other side of the layer.
+
+    A layer without groups is as alive as a whole.
+    """
+    groups = layer.layer.groups
+    if chance is None or groups == 1:
+        return None
+    some = 1 - (1 - chance.view(groups, -1)).prod(1)
+    return some.repeat_interleave(units // groups)
 
 
 def _owner(rule: Rule) -> str:

@@ -13,6 +13,58 @@ from pyro_sparse.prune.structure import Structure
 from tests.prune.nets import Grouped, Residual
 
 
+class Skipping(nn.Module):
+    """The input goes past a layer, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(5, 8), nn.Linear(13, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c(self.b(torch.cat([x, self.a(x).relu()], 1)).relu())
+
+
+class Depthwise(nn.Module):
+    """The first half of an inverted residual."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(3, 8, 1, bias=False)
+        self.d = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.n = nn.BatchNorm2d(8)
+        self.c = nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c(self.n(self.d(self.a(x))).relu())
+
+
+class Squeezing(nn.Module):
+    """Channels are scaled by what the whole map says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.n = nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8)
+        self.f, self.g = nn.Linear(8, 4), nn.Linear(4, 8)
+        self.c = nn.Conv2d(8, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.n(self.a(x)).relu()
+        scale = self.g(self.f(h.mean((2, 3))).relu()).sigmoid()
+        return self.c(h * scale.unsqueeze(-1).unsqueeze(-1))
+
+
+class Shifting(nn.Module):
+    """A parameter is added to all units, and a number that varies to those of another layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(5, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+        self.shift = nn.Parameter(torch.randn(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c(self.b(self.a(x) + self.shift) + x[:, :1])
+
+
 def gated(net: nn.Module, **options: str) -> tuple[nn.Module, AutoSparse]:
     model = bayesianize(net, gate=L0(1.0), **options)  # type: ignore[arg-type]
     return model, AutoSparse(model, init_gate_prob=0.99)
@@ -55,6 +107,51 @@ def test_convolutions_and_what_is_flattened_behind_them() -> None:
     small = compact(freeze(model, guide, kept), x, allow_empty=True)
     rows = {row.name: row.weights for row in count(small, x).layers if row.weights}
     assert found == pytest.approx(rows)
+
+
+@pytest.mark.parametrize(
+    ("build", "shape", "sites"),
+    [
+        (Skipping, (2, 5), {"a": "out", "c": "in"}),
+        (Depthwise, (2, 3, 4, 4), {"n": "out"}),
+        (Depthwise, (2, 3, 4, 4), {"a": "out"}),
+        (Depthwise, (2, 3, 4, 4), {"d": "in"}),
+        (Squeezing, (2, 1, 6, 6), {"n": "out", "g": "in"}),
+        (Shifting, (2, 5), {"a": "out"}),
+    ],
+)
+def test_structures_cost_what_the_compact_network_does(
+    build: type[nn.Module], shape: tuple[int, ...], sites: dict[str, str]
+) -> None:
+    model = bayesianize(build(), gate=L0(1.0), gate_dim=sites)
+    guide = AutoSparse(model, init_gate_prob=0.99)
+    x = torch.randn(shape)
+    kept = {site: torch.rand(law.shape()) < 0.5 for site, law in guide.laws().items()}
+
+    found = sizes(Structure(model, guide, x), {site: m.float() for site, m in kept.items()})
+
+    small = compact(freeze(model, guide, kept), x)
+    weights = {layer.name: layer.weights for layer in count(small, x).layers}
+    assert found == pytest.approx({name: weights[name] for name in found})
+
+
+@pytest.mark.parametrize(
+    ("build", "shape", "site", "left"),
+    [
+        (Squeezing, (2, 1, 6, 6), "g", {"a": 72, "c": 16}),
+        (Shifting, (2, 5), "b", {"a": 40, "c": 16}),
+    ],
+)
+def test_what_varies_by_another_operand_is_left(
+    build: type[nn.Module], shape: tuple[int, ...], site: str, left: dict[str, int]
+) -> None:
+    """A factor that is 1/2 where it is closed, and a sum with something that always varies."""
+    model = bayesianize(build(), gate=L0(1.0), gate_dim={site: "out"})
+    structure = Structure(model, AutoSparse(model), torch.randn(shape))
+
+    found = sizes(structure, {f"{site}.gate": torch.tensor([1.0, *[0.0] * 7])})
+
+    assert {name: found[name] for name in left} == left
 
 
 @pytest.mark.parametrize("build, shape", [(Residual, (1, 2, 6, 6)), (Grouped, (1, 2, 9, 9))])

@@ -52,7 +52,7 @@ class Affine(Rule):
         self.source: fx.Node = argument(node, 0, "input")
         self.layer = layer
         self._weight = self._oriented().cpu()
-        self._inputs = Units.varying(layer.axis, torch.zeros(self._width(), dtype=torch.long))
+        self._inputs = Units.varying(layer.axis, torch.zeros(self.inputs, dtype=torch.long))
         self._folded = self._inputs.constant
         self._wanted = self._inputs.constant
         self._pattern = self._dense((self._weight != 0).unsqueeze(-1).flatten(2).any(-1))
@@ -61,6 +61,16 @@ class Affine(Rule):
     def owner(self) -> str:
         """Path of the module that holds the weight."""
         return self.layer.weight.rpartition(".")[0]
+
+    @property
+    def inputs(self) -> int:
+        """The number of units that go in, those of all groups."""
+        return self._weight.shape[1] * self.layer.groups
+
+    @property
+    def outputs(self) -> int:
+        """The number of units that come out."""
+        return len(self._weight)
 
     def forward(self, facts: Facts) -> Units:
         self._inputs = facts.on_axis(self.source, self.layer.axis) or self._inputs
@@ -115,7 +125,7 @@ class Affine(Rule):
 
     def _arriving(self, facts: Facts) -> Tensor:
         if facts.on_axis(self.source, self.layer.axis) is None:
-            return torch.ones(self._width(), dtype=torch.bool)
+            return torch.ones(self.inputs, dtype=torch.bool)
 
         return facts.present(self.source)
 
@@ -205,10 +215,7 @@ class Affine(Rule):
         if self.layer.bias and self.layer.bias_given:
             return self.trace.tensor(self.layer.bias).double().cpu()
 
-        return torch.zeros(len(self._weight), dtype=torch.double)
-
-    def _width(self) -> int:
-        return self._weight.shape[1] * self.layer.groups
+        return torch.zeros(self.outputs, dtype=torch.double)
 
     def _dense(self, blocks: Tensor) -> Tensor:
         """One (outputs, inputs) matrix from the blocks of all groups."""
@@ -222,7 +229,7 @@ class Affine(Rule):
         value = self._inputs.value.double()
         columns = (which & (value != 0)).nonzero().flatten()
         if not len(columns):
-            return torch.zeros(len(self._weight), dtype=torch.double)
+            return torch.zeros(self.outputs, dtype=torch.double)
 
         if self.layer.groups > 1:
             taps = self._dense(self._weight.double().flatten(2).sum(-1))[:, columns]

@@ -19,6 +19,12 @@ class Concat(Through):
     """Joins along the axis of the units; an operand of which nothing is left is dropped.
 
     Along any other axis all operands must agree on their units, which then share one fate.
+
+    Attributes:
+        operands: what is joined.
+        axis: the axis along which it is, negative.
+        whole: which units of the result belong to operands that are whole, `(n,)`; None where the
+            units lie along another axis.
     """
 
     def __init__(self, node: fx.Node, trace: Trace) -> None:
@@ -27,7 +33,7 @@ class Concat(Through):
         dim = argument(node, 1, "dim", 0)
         self.axis = dim if dim < 0 else dim - len(trace.shape(node))
         self._bounds: list[tuple[int, int]] = []
-        self._fixed: Tensor | None = None
+        self.whole: Tensor | None = None
 
     def forward(self, facts: Facts) -> Units | None:
         if any(facts.on_axis(operand, self.axis) for operand in self.operands):
@@ -52,10 +58,10 @@ class Concat(Through):
         return [self.operands[position] for position in self._left(facts)]
 
     def settle(self, facts: Facts) -> bool:
-        if self._fixed is None:
+        if self.whole is None:
             return False
 
-        return facts.hold(self.node, self._fixed, self.node.name)
+        return facts.hold(self.node, self.whole, self.node.name)
 
     def rewrite(self, facts: Facts, plan: Plan) -> dict[str, Any]:
         if len(left := self._left(facts)) < len(self.operands):
@@ -74,7 +80,7 @@ class Concat(Through):
 
         ends = torch.tensor([0, *map(len, parts)]).cumsum(0).tolist()
         self._bounds = list(pairwise(ends))
-        self._fixed = torch.cat(fixed)
+        self.whole = torch.cat(fixed)
         return Units(
             self.axis,
             torch.cat([part.labels for part in parts]),
