@@ -43,7 +43,8 @@ def bayesianize(
     The result is a new module of the same structure, in which each selected layer states
     `pyro.sample` where it read a parameter: sites are named by module path, `fc1.weight`,
     `fc1.bias` and `fc1.gate`. What is not selected, or has no law, stays an ordinary parameter
-    and is trained along. Parameters that are tied are drawn once.
+    and is trained along. Parameters that are tied are drawn once. An embedding's row for padding
+    gets no gradient in torch, and here has no divergence and no local noise either.
 
     A gate multiplies the layer's inputs ("in"), its outputs after the bias ("out"), its single
     weights ("weight"), or as one gate all of its outputs ("layer"), which makes a residual branch
@@ -144,7 +145,7 @@ class _Converter:
         layer.priors = nn.ModuleDict()
 
         group_size = self._gate(layer, gate_dim) if gate_dim else 1
-        self._check_weight(layer, group_size)
+        self._check_computed(layer, group_size)
         for name, parameter in list(layer._parameters.items()):
             if name in self.laws and parameter is not None and layout_of(layer):
                 self._sample(layer, name, parameter, group_size)
@@ -153,6 +154,7 @@ class _Converter:
         if id(parameter) in self.owners:
             prior = self.owners[id(parameter)]
             prior.shared = True
+            prior.counted = None
             # It is used where the gate of its first layer is closed, too.
             prior.infer = {}
         else:
@@ -161,6 +163,7 @@ class _Converter:
             if law is None:
                 return
             prior = Prior(site, law, parameter.shape, parameter.detach().clone(), "weight")
+            prior.counted = _counted(layer, parameter)
             prior.to(parameter.device, parameter.dtype)
             prior.infer = _gating(layer, name, prior)
             prior.shared = layer in self.repeated
@@ -188,18 +191,22 @@ class _Converter:
         layer.gate_dim = gate_dim
         return group_size
 
-    def _check_weight(self, layer: BayesianLayer, group_size: int) -> None:
-        computed = layout_of(layer) and layer._parameters.get("weight") is None
-        if not computed:
-            return
+    def _check_computed(self, layer: BayesianLayer, group_size: int) -> None:
+        for name, law in self.laws.items():
+            value = getattr(layer, name, None)
+            if value is None or layer._parameters.get(name) is not None:
+                continue
 
-        site = _site(layer.path, "weight")
-        if _resolve(self.laws["weight"], site, layer.weight.shape, group_size) is not None:
-            raise ValueError(
-                f"Layer '{layer.path}' ({layer.original.__name__}) computes its weight from other "
-                "parameters (weight norm, a parametrization), and only a parameter itself can be "
-                "sampled. Remove the parametrization, or leave the layer out with select."
-            )
+            site = _site(layer.path, name)
+            sampled = layout_of(layer) and _resolve(law, site, value.shape, group_size)
+            if sampled or "gate" in layer.sources:
+                raise ValueError(
+                    f"Layer '{layer.path}' ({layer.original.__name__}) computes its {name} from "
+                    "other parameters (weight norm, a parametrization), and only a parameter "
+                    "itself can be sampled or gated. Remove the parametrization first "
+                    "(torch.nn.utils.parametrize.remove_parametrizations), or leave the layer out "
+                    "with select."
+                )
 
     def check_tied(self, net: nn.Module) -> None:
         for name, parameter in net.named_parameters():
@@ -215,6 +222,16 @@ def _repeated(net: nn.Module) -> set[nn.Module]:
     """Modules that are registered under several names, and so are used several times."""
     count = Counter(module for _, module in net.named_modules(remove_duplicate=False))
     return {module for module, times in count.items() if times > 1}
+
+
+def _counted(layer: BayesianLayer, parameter: Tensor) -> Tensor | None:
+    """Which entries of a parameter learn from data: not those of an embedding's padding."""
+    padding = layer.padding_idx if isinstance(layer, nn.Embedding) else None
+    if padding is None:
+        return None
+    counted = torch.ones_like(parameter, dtype=torch.bool)
+    counted[padding] = False
+    return counted
 
 
 def _gating(layer: BayesianLayer, name: str, prior: Prior) -> dict[str, Any]:

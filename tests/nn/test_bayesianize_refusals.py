@@ -147,6 +147,32 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         r"'0' \(ParametrizedLinear\) computes its weight.*leave the layer out with select",
     ),
+    "a gate on a computed weight": (
+        lambda: bayesianize(
+            nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))), gate=L0(1.0)
+        ),
+        ValueError,
+        r"'0' \(ParametrizedLinear\) computes its weight.*gated.*remove_parametrizations",
+    ),
+    "a gate on a computed norm": (
+        lambda: bayesianize(
+            nn.Sequential(nn.utils.parametrizations.weight_norm(nn.BatchNorm1d(2), dim=None)),
+            gate=L0(1.0),
+            gate_dim={"0": "out"},
+        ),
+        ValueError,
+        r"'0' \(ParametrizedBatchNorm1d\) computes its weight",
+    ),
+    "a law for a computed bias": (
+        lambda: bayesianize(
+            nn.Sequential(
+                nn.utils.parametrizations.weight_norm(nn.Linear(2, 2), name="bias", dim=None)
+            ),
+            bias=NORMAL,
+        ),
+        ValueError,
+        r"'0' \(ParametrizedLinear\) computes its bias",
+    ),
     "a law that does not fit": (
         lambda: bayesianize(mlp(), weight=dist.Normal(torch.zeros(7), 1.0)),
         ValueError,
