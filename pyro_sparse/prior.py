@@ -29,10 +29,12 @@ class Prior(nn.Module):
 
     Attributes:
         like: A number of the dtype and on the device of the site's value.
+        counted: Which entries the divergence counts, `(*shape)`; None for all of them.
     """
 
     initial: Tensor | None
     like: Tensor
+    counted: Tensor | None
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class Prior(nn.Module):
         self.infer: Any = {}
         self.register_buffer("initial", initial, persistent=False)
         self.register_buffer("like", torch.zeros(()), persistent=False)
+        self.register_buffer("counted", None, persistent=False)
 
         self._base: Any = copy.deepcopy(law)
         self._names = {name: name.replace(".", "__") for name, _ in law_tensors(self._base)}
@@ -74,7 +77,9 @@ class Prior(nn.Module):
         r"""The law of the site's value: expanded, all dimensions event dimensions."""
 
         self._refresh()
-        return self._law
+        if self.counted is None:
+            return self._law
+        return self._law.base_dist.mask(self.counted).to_event(len(self.shape))
 
     def draw(self) -> Tensor:
         r"""The site's `pyro.sample` statement."""

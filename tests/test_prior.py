@@ -116,3 +116,13 @@ def test_copies_are_independent(law: Any, again: Any) -> None:
 
 def test_the_text_names_site_and_law() -> None:
     assert repr(prior(LogUniform(), 3, 4)) == "Prior(fc.weight ~ LogUniform, shape=(3, 4))"
+
+
+def test_entries_that_do_not_count() -> None:
+    given = prior(dist.Normal(0.0, 1.0), 2, 2)
+    given.counted = torch.tensor([[True, False], [True, True]])
+    value = torch.ones(2, 2)
+
+    wanted = 3 * dist.Normal(0.0, 1.0).log_prob(torch.tensor(1.0))
+    torch.testing.assert_close(given.law.log_prob(value), wanted)
+    assert given.law.event_shape == (2, 2) and "counted" not in given.state_dict()

@@ -1,4 +1,7 @@
-r"""Local samples in embeddings: a row of the table is drawn for each place that looks it up."""
+r"""Local samples in embeddings: a row of the table is drawn for each place that looks it up.
+
+The row of the padding is no parameter of the likelihood, and stays what it is: it has no noise.
+"""
 
 __all__: list[str] = []
 
@@ -25,5 +28,12 @@ def _embedding(
     def look_up(indices: Tensor, table: Tensor, bias: Tensor | None) -> Tensor:
         return F.embedding(indices, table, padding_idx)
 
-    operation = Operation(look_up, in_dim=None, out_dim=1, spread=look_up)
+    def spread(indices: Tensor, variance: Tensor, bias: Tensor | None) -> Tensor:
+        rows = look_up(indices, variance, bias)
+        if padding_idx is None:
+            return rows
+        padded = indices == padding_idx % len(weight)
+        return rows.masked_fill(padded.unsqueeze(-1), 0.0)
+
+    operation = Operation(look_up, in_dim=None, out_dim=1, spread=spread)
     return apply_locally(operation, input, weight, None)

@@ -48,6 +48,17 @@ def test_gradients_leave_the_padding_alone() -> None:
         assert gradient is not None and gradient[0].all() and not gradient[1:].any()
 
 
+@pytest.mark.parametrize("padding_idx", [4, -1])
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_padding_has_no_noise(padding_idx: int, trained: bool) -> None:
+    law = normal(5, 3)
+    with torch.set_grad_enabled(trained):
+        output = F.embedding(torch.tensor([0, 4, 4]), sample(law), padding_idx)
+
+    assert torch.equal(output[1:], law.loc[4].expand(2, 3))
+    assert not torch.isclose(output[0], law.loc[0]).any()
+
+
 @pytest.mark.parametrize(
     "options", [{"max_norm": 1.0}, {"sparse": True}, {"scale_grad_by_freq": True}]
 )

@@ -13,7 +13,7 @@ from pyro import condition
 from torch import Tensor, nn
 
 from models.lenet import lenet5
-from pyro_sparse.distributions import L0, LogUniform
+from pyro_sparse.distributions import L0, EmpiricalNormal, LogUniform
 from pyro_sparse.guides import AutoSparse
 from pyro_sparse.infer import TraceSparse_ELBO
 from pyro_sparse.nn import Classifier, bayesianize
@@ -135,6 +135,32 @@ def test_parameters_used_twice_train(net: nn.Module, x: Tensor) -> None:
     elbo.differentiable_loss(model, guide, x, torch.tensor([0, 2])).backward()
 
     assert all(p.grad is not None and p.grad.isfinite().all() for p in guide.parameters())
+
+
+@pytest.mark.parametrize("prior", [dist.Normal(0.0, 1.0), LogUniform(), EmpiricalNormal()])
+def test_the_padding_of_an_embedding_stays_what_it_is(prior: Any) -> None:
+    embedding = nn.Embedding(5, 3, padding_idx=1)
+    nn.init.ones_(embedding.weight)
+    net = bayesianize(nn.Sequential(embedding, nn.Flatten(), nn.Linear(6, 2)), weight=prior)
+    model = Classifier(net, num_data=2)
+    guide = AutoSparse(model)
+    x = torch.tensor([[0, 1], [1, 3]])
+
+    loss = TraceSparse_ELBO().differentiable_loss(model, guide, x, torch.tensor([0, 1]))
+    loss.backward()
+
+    for name, parameter in guide.named_parameters():
+        if ".0.weight." in name:
+            assert parameter.grad is not None
+            assert not parameter.grad[1].any() and parameter.grad[[0, 2, 3, 4]].all()
+
+
+def test_the_padding_of_a_tied_embedding_learns_where_it_is_no_padding() -> None:
+    net = nn.Sequential(nn.Embedding(5, 3, padding_idx=1), nn.Linear(3, 5))
+    net[1].weight = net[0].weight
+    (prior,) = priors(bayesianize(net, weight=NORMAL)).values()
+
+    assert prior.counted is None
 
 
 def test_tied_parameters_are_converted_together() -> None:
