@@ -47,6 +47,7 @@ IMPROPER = {
         "cdf_matches_density",
         "icdf_inverts_cdf",
         "samples_match_density",
+        "samples_are_independent",
         "moments_match_density",
         "samples_carry_gradients",
     )

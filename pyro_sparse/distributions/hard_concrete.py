@@ -14,6 +14,7 @@ from torch.distributions import constraints
 from pyro_sparse.distributions.checks import (
     Shape,
     broadcast,
+    check_sample,
     logits_from,
     require,
     settle,
@@ -84,6 +85,8 @@ class StretchedConcrete(TorchDistribution):
         return self.temperature * self._position(value).logit() - self.logits
 
     def log_prob(self, value: Tensor) -> Tensor:
+        check_sample(self, value)
+
         noise = self.logistic(value)
         position = self._position(value)
         slope = self.temperature.log() - torch.log(position * (1 - position))

@@ -1,17 +1,18 @@
 """Integrals over a law: its density by double exponential quadrature, its atoms by their mass."""
 
-__all__ = ["Grid", "ends", "expectation", "grid"]
+__all__ = ["Grid", "expectation", "grid"]
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from pyro_sparse.distributions.checks import require
 from pyro_sparse.distributions.gate import has_atoms
+from pyro_sparse.testing.support import bounds, ends
 
 NODES = 8001
 
@@ -43,24 +44,29 @@ def grid(law: Distribution) -> Grid:
     """Spreads nodes over the support of an elementwise law with double precision parameters.
 
     The double exponential rule copes with densities that are infinite at an end of the support
-    and with infinite supports; the parameters should be of order one.
+    and with infinite supports; the parameters should be of order one. Nodes move with ends of
+    the support that depend on parameters, so that integrals have the right gradients.
 
     References:
         Double Exponential Formulas for Numerical Integration (Takahasi, Mori, 1974),
         https://doi.org/10.2977/prims/1195192451
 
     Args:
-        law: of any batch shape `(*batch)`, without event dimensions.
+        law: of any batch shape `(*batch)`, without event dimensions, with a support that is the
+            same for the whole batch. If it has atoms they are at 0 and at 1 only, and its
+            support is [0, 1]. Raises a `ValueError` for others.
     """
-    shape = (-1, *(1 for _ in law.batch_shape))
-    nodes, weights = (x.reshape(shape).expand(-1, *law.batch_shape) for x in _rule(law))
+    if has_atoms(law):
+        _require_unit_interval(law)
+
+    nodes, weights = _rule(law)
     log_prob = law.log_prob(nodes)
     masses = weights * log_prob.exp()
 
     if has_atoms(law):
-        ends = torch.stack([torch.zeros_like(nodes[0]), torch.ones_like(nodes[0])])
-        atoms = law.log_prob(ends)
-        nodes = torch.cat([ends[:1], nodes, ends[1:]])
+        places = torch.stack([torch.zeros_like(nodes[0]), torch.ones_like(nodes[0])])
+        atoms = law.log_prob(places)
+        nodes = torch.cat([places[:1], nodes, places[1:]])
         log_prob = torch.cat([atoms[:1], log_prob, atoms[1:]])
         masses = torch.cat([atoms[:1].exp(), masses, atoms[1:].exp()])
 
@@ -80,10 +86,13 @@ def expectation(law: Distribution, function: Callable[[Tensor], Tensor]) -> Tens
 
 
 def _rule(law: Distribution) -> tuple[Tensor, Tensor]:
-    low, high = ends(law)
+    """Nodes and weights, `(n, *batch)`, all of them inside the support."""
+    low, high = bounds(law)
+    first, last = ends(law)
     t = torch.linspace(-1, 1, NODES, dtype=torch.float64)
+    t = t.reshape(-1, *(1 for _ in law.batch_shape)).expand(-1, *law.batch_shape)
 
-    if math.isfinite(low) and math.isfinite(high):
+    if math.isfinite(first) and math.isfinite(last):
         t = 6.0 * t
         inner = math.pi / 2 * t.sinh()
         # Measured from the nearer end, so that nodes crowd to both without rounding to them.
@@ -91,29 +100,27 @@ def _rule(law: Distribution) -> tuple[Tensor, Tensor]:
         from_high = (high - low) * torch.sigmoid(-2 * inner)
         nodes = torch.where(t < 0, low + from_low, high - from_high)
         slope = math.pi * t.cosh() * from_low * from_high / (high - low)
-        inside = (nodes > low) & (nodes < high)
-    elif math.isfinite(low):
+    elif math.isfinite(first):
         t = 5.5 * t
-        nodes = low + torch.exp(math.pi / 2 * t.sinh())
-        slope = math.pi / 2 * t.cosh() * (nodes - low)
-        inside = (nodes > low) & nodes.isfinite()
+        distance = torch.exp(math.pi / 2 * t.sinh())
+        nodes = low + distance
+        slope = math.pi / 2 * t.cosh() * distance
     else:
         t = 4.0 * t
         inner = math.pi / 2 * t.sinh()
         nodes = inner.sinh()
         slope = math.pi / 2 * t.cosh() * inner.cosh()
-        inside = nodes.isfinite()
 
-    step = (t[1] - t[0]).item()
-    return nodes[inside], step * slope[inside]
+    # Rounded alike in all entries of the batch, which have the same ends.
+    inside = ((nodes > low) & (nodes < high)).reshape(NODES, -1).all(1)
+    return nodes[inside], ((t[1] - t[0]) * slope)[inside]
 
 
-def ends(law: Distribution) -> tuple[float, float]:
-    """Lower and upper end of the support of an elementwise law, infinite where it has none."""
-    support: Any = law.support
-    while hasattr(support, "base_constraint"):
-        support = support.base_constraint
-
-    low = getattr(support, "lower_bound", -math.inf)
-    high = getattr(support, "upper_bound", math.inf)
-    return float(low), float(high)
+def _require_unit_interval(law: Distribution) -> None:
+    require(
+        ends(law) == (0, 1),
+        ends(law),
+        f"{type(law).__name__} has atoms, so it needs the support [0, 1], with atoms at 0 and 1 "
+        "only, to be checked",
+        "Skip the checks that integrate the density, with this reason.",
+    )

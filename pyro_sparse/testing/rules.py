@@ -8,10 +8,12 @@ from typing import Any
 import pyro
 import torch
 from torch import Tensor
+from torch.autograd.gradcheck import GradcheckError, gradcheck
 from torch.distributions import Distribution, kl_divergence
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from pyro_sparse.testing.cases import RuleCase
+from pyro_sparse.testing.assertions import assert_close, assert_shape
+from pyro_sparse.testing.cases import RuleCase, applicable, require_double
 from pyro_sparse.testing.integrate import grid
 
 
@@ -22,26 +24,27 @@ def value(case: RuleCase) -> None:
     expected = _integral(q, p) if case.expected is None else case.expected(q, p)
 
     if case.compare == "bound":
-        assert (found >= expected - case.tolerance).all(), f"{found} is below {expected}"
+        low = found < expected - case.tolerance
+        assert not low.any(), f"the bound {found.tolist()} is below {expected.tolist()}"
         return
     if case.compare == "up to a constant":
         found, expected = found - found.mean(), expected - expected.mean()
 
-    torch.testing.assert_close(found, expected, rtol=0, atol=case.tolerance)
+    assert_close("the rule gives the expected value", found, expected, 0, case.tolerance)
 
 
 def zero_where_equal(case: RuleCase) -> None:
     """The divergence of a law from itself is 0."""
     if case.equal is not None:
         kl = kl_divergence(*(side.law() for side in case.equal))
-        torch.testing.assert_close(kl, torch.zeros_like(kl), rtol=0, atol=1e-9)
+        assert_close("a law has no divergence from itself", kl, torch.zeros_like(kl), 0, 1e-9)
 
 
 def infinite_where_disjoint(case: RuleCase) -> None:
     """The divergence is infinite where p excludes what q allows."""
     if case.infinite is not None:
         kl = kl_divergence(*(side.law() for side in case.infinite))
-        assert kl.isposinf().all(), f"expected infinity, got {kl}"
+        assert kl.isposinf().all(), f"the divergence is {kl.tolist()}, expected infinity"
 
 
 def batch_shape(case: RuleCase) -> None:
@@ -51,9 +54,9 @@ def batch_shape(case: RuleCase) -> None:
     shape = torch.broadcast_shapes(q.batch_shape, p.batch_shape)
     wide = (4, *shape)
 
-    assert kl.shape == shape
+    assert_shape("the divergence", kl.shape, shape)
     for pair in ((q.expand(wide), p), (q, p.expand(wide)), (q.expand(wide), p.expand(wide))):
-        torch.testing.assert_close(kl_divergence(*pair), kl.expand(wide))
+        assert_close("expand repeats the divergence", kl_divergence(*pair), kl.expand(wide))
 
 
 def through_independent(case: RuleCase) -> None:
@@ -62,7 +65,7 @@ def through_independent(case: RuleCase) -> None:
     kl = kl_divergence(q, p)
     events = kl_divergence(q.to_event(len(q.batch_shape)), p.to_event(len(p.batch_shape)))
 
-    torch.testing.assert_close(events, kl.sum())
+    assert_close("to_event sums the divergence", events, kl.sum())
 
 
 def through_mask(case: RuleCase) -> None:
@@ -71,7 +74,8 @@ def through_mask(case: RuleCase) -> None:
     kl = kl_divergence(q, p)
     mask = torch.arange(q.batch_shape.numel()).reshape(q.batch_shape) % 2 == 0
 
-    torch.testing.assert_close(kl_divergence(q.mask(mask), p.mask(mask)), kl * mask)
+    masked = kl_divergence(q.mask(mask), p.mask(mask))
+    assert_close("a mask switches entries of the divergence off", masked, kl * mask)
 
 
 def elementwise(case: RuleCase) -> None:
@@ -80,9 +84,12 @@ def elementwise(case: RuleCase) -> None:
     kl = kl_divergence(case.q.law(*leaves), case.p.law())
     first = torch.autograd.grad(kl.reshape(-1)[0], leaves, allow_unused=True)
 
-    for gradient in first:
+    for name, gradient in zip(case.q.parameters, first, strict=True):
         if gradient is not None and gradient.numel() == kl.numel():
-            assert (gradient.reshape(-1)[1:] == 0).all(), "one entry moves another"
+            others = gradient.reshape(-1)[1:]
+            assert (others == 0).all(), (
+                f"the first entry depends on {name} of the others: {others.tolist()}"
+            )
 
 
 def gradients(case: RuleCase) -> None:
@@ -92,7 +99,12 @@ def gradients(case: RuleCase) -> None:
     def run(*leaves: Tensor) -> Tensor:
         return kl_divergence(case.q.law(*leaves[:count]), case.p.law(*leaves[count:]))
 
-    assert torch.autograd.gradcheck(run, case.q.leaves() + case.p.leaves())
+    try:
+        gradcheck(run, case.q.leaves() + case.p.leaves())
+    except GradcheckError as error:
+        raise AssertionError(
+            f"the gradient of the divergence is not that of finite differences: {error}"
+        ) from error
 
 
 def single_precision(case: RuleCase) -> None:
@@ -100,8 +112,11 @@ def single_precision(case: RuleCase) -> None:
     q, p = (side.to(torch.float32).law() for side in (case.q, case.p))
     found, expected = kl_divergence(q, p), kl_divergence(case.q.law(), case.p.law())
 
-    assert found.dtype == torch.float32, f"the divergence is {found.dtype}"
-    torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-4)
+    assert found.dtype == torch.float32, (
+        f"the divergence is {found.dtype} under parameters of torch.float32"
+    )
+    what = "the divergence in single precision is near that in double precision"
+    assert_close(what, found.double(), expected, rtol=1e-3, atol=1e-4)
 
 
 def device(case: RuleCase) -> None:
@@ -109,7 +124,8 @@ def device(case: RuleCase) -> None:
     for place in ("meta", "cuda") if torch.cuda.is_available() else ("meta",):
         with pyro.validation_enabled(False):  # tensors on the meta device have no values
             q, p = (side.to(torch.float32, place).law() for side in (case.q, case.p))
-            assert kl_divergence(q, p).device.type == place
+            found = kl_divergence(q, p).device.type
+            assert found == place, f"the divergence is on {found}, the parameters are on {place}"
 
 
 def traceable(case: RuleCase) -> None:
@@ -123,7 +139,7 @@ def traceable(case: RuleCase) -> None:
     with pyro.validation_enabled(False):  # values cannot be looked at while a graph is recorded
         graph = make_fx(run)(*leaves)
 
-    torch.testing.assert_close(graph(*leaves), run(*leaves))
+    assert_close("the graph gives the numbers of the rule", graph(*leaves), run(*leaves))
 
 
 def _integral(q: Distribution, p: Distribution) -> Tensor:
@@ -158,11 +174,15 @@ RULE_CHECKS: dict[str, Callable[[RuleCase], None]] = {
 
 
 def check_rule(case: RuleCase, name: str | None = None) -> None:
-    """Runs one check by name, or all that apply; raises `AssertionError` at the first failure.
+    """Runs one check by name, or all; those that the case skips do not run.
+
+    Raises an `AssertionError` at the first defect found, and a `ValueError` for unknown checks
+    and for parameters of the two laws that are not in double precision. What the rule or a law
+    raises is passed on.
 
     Args:
         case: the pair of laws and what to expect.
-        name: a key of `RULE_CHECKS`; all that the case does not skip by default.
+        name: a key of `RULE_CHECKS`; all of them by default.
 
     Example:
         >>> from pyro.distributions import Normal
@@ -173,6 +193,7 @@ def check_rule(case: RuleCase, name: str | None = None) -> None:
         >>> p = LawCase(L2, {"penalty": ones})
         >>> check_rule(RuleCase(q, p, expected=lambda q, p: ones))
     """
-    for check in RULE_CHECKS if name is None else [name]:
-        if check not in case.skip:
-            RULE_CHECKS[check](case)
+    for side in (case.q, case.p):
+        require_double(side)
+    for check in applicable(RULE_CHECKS, name, case.skip):
+        check(case)

@@ -1,6 +1,6 @@
 """Tests of samples against a law, at a declared failure rate."""
 
-__all__ = ["FAILURE_RATE", "kolmogorov", "two_sided"]
+__all__ = ["FAILURE_RATE", "independent", "kolmogorov", "two_sided"]
 
 import math
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 FAILURE_RATE = 2e-5
-"""Chance that a correct law fails one statistical check."""
+"""Chance that a correct law fails one statistical test; a check may make a few of them."""
 
 
 def kolmogorov(uniforms: Tensor) -> Tensor:
@@ -49,3 +49,24 @@ def two_sided(draws: Tensor, expected: Tensor) -> Tensor:
 
     z = torch.where(error <= 1e-12, torch.zeros_like(error), error / spread)
     return (torch.special.erfc(z.amax() / math.sqrt(2)) * draws.shape[1]).clamp(0, 1)
+
+
+def independent(uniforms: Tensor) -> Tensor:
+    """P-value that neighbours along each dimension of a batch do not correlate; smallest of all.
+
+    Corrected for the number of pairs. 1 for a batch without neighbours.
+
+    Args:
+        uniforms: draws that are independent along the first dimension, `(n, *batch)`.
+    """
+    centred = math.sqrt(12) * (uniforms - 0.5)
+    p_values = []
+
+    for dim in range(1, centred.dim()):
+        if (pairs := centred.shape[dim] - 1) > 0:
+            products = centred.narrow(dim, 0, pairs) * centred.narrow(dim, 1, pairs)
+            p_values.append(two_sided(products, torch.zeros_like(products[0])))
+
+    if not p_values:
+        return torch.ones(())
+    return (len(p_values) * torch.stack(p_values).amin()).clamp(max=1)

@@ -18,6 +18,7 @@ DOUBLE = torch.tensor([0.7, 1.3], dtype=torch.float64)
         LogNormal(DOUBLE, DOUBLE),
         Exponential(DOUBLE),
         Uniform(DOUBLE[:1], 2 * DOUBLE[:1]),
+        Uniform(-DOUBLE[:1].expand(2), DOUBLE[1:].expand(2)),
         Beta(DOUBLE / 4, DOUBLE),
         HardConcrete(logits=DOUBLE),
     ],
@@ -51,3 +52,23 @@ def test_expectations_carry_gradients() -> None:
     (gradient,) = torch.autograd.grad(expectation(Normal(loc, 1.0), torch.cos), loc)
 
     assert gradient.item() == pytest.approx(-math.sin(0.5) * math.exp(-0.5), abs=1e-9)
+
+
+def test_gradients_where_the_support_moves() -> None:
+    low, high = DOUBLE.clone().requires_grad_(), (2 + 0 * DOUBLE).requires_grad_()
+    law = Uniform(low[:1], high)
+    gradient = torch.autograd.grad(expectation(law, torch.square).sum(), (low, high))
+
+    # E x^2 = (low^2 + low high + high^2) / 3, for two entries with the same low.
+    by_low, by_high = (2 * 0.7 + 2) / 3, (0.7 + 4) / 3
+    torch.testing.assert_close(gradient[0], torch.tensor([2 * by_low, 0.0]).double())
+    torch.testing.assert_close(gradient[1], torch.tensor([by_high, by_high]).double())
+
+
+class Spike(Normal):
+    has_atoms = True
+
+
+def test_atoms_elsewhere() -> None:
+    with pytest.raises(ValueError, match=r"Spike has atoms, so it needs .* got \(-inf, inf\)"):
+        grid(Spike(DOUBLE, DOUBLE))

@@ -52,6 +52,21 @@ MUTANTS: dict[str, Rule] = {
 }
 
 
+MESSAGES = {
+    "value": "(?s)gives the expected value.*difference: 0.01",
+    "zero_where_equal": "(?s)no divergence from itself.*difference: 0.01",
+    "infinite_where_disjoint": r"is \[0.0, 0.0, 0.0\], expected infinity",
+    "batch_shape": r"the divergence has shape \(\), expected \(3,\)",
+    "through_independent": "(?s)to_event sums the divergence.*shape",
+    "through_mask": "size of tensor",
+    "elementwise": r"depends on loc of the others: \[",
+    "gradients": "the gradient of the divergence is not that of finite differences",
+    "single_precision": "the divergence is torch.float64 under",
+    "device": "device",
+    "traceable": "trace",
+}
+
+
 def case(rule: Rule, **arguments: Any) -> RuleCase:
     q, p = (type(name, (Bell,), {}) for name in "QP")
     register_kl(q, p)(rule)
@@ -66,7 +81,7 @@ def test_each_check_catches_its_mutant(check: str) -> None:
     row = case(MUTANTS[check])
     row = RuleCase(row.q, row.p, equal=row.equal, infinite=row.equal)
 
-    with pytest.raises((AssertionError, RuntimeError)):
+    with pytest.raises((AssertionError, RuntimeError), match=MESSAGES[check]):
         check_rule(row, check)
 
 
@@ -89,3 +104,17 @@ def test_a_reference_of_ones_own() -> None:
 
 def test_skipped_checks_do_not_run() -> None:
     check_rule(case(lambda q, p: torch.ones(7), skip=dict.fromkeys(RULE_CHECKS, "a reason")))
+
+
+def test_unknown_checks() -> None:
+    with pytest.raises(ValueError, match=r"known name, got valu. Known are value, zero_where"):
+        check_rule(case(right), "valu")
+    with pytest.raises(ValueError, match=r"names of checks, got shapes. Known are value, "):
+        check_rule(case(right, skip={"shapes": "a reason"}))
+
+
+def test_parameters_in_single_precision() -> None:
+    row = case(right)
+
+    with pytest.raises(ValueError, match=r"P needs loc in double precision .* torch.float32"):
+        check_rule(RuleCase(row.q, row.p.to(torch.float32)))

@@ -1,6 +1,7 @@
 import torch
 
 from pyro_sparse.testing import FAILURE_RATE, kolmogorov, two_sided
+from pyro_sparse.testing.statistics import independent
 from tests.common import TEST_FAILURE_RATE
 
 
@@ -31,3 +32,25 @@ def test_two_sided_tells_a_wrong_mean() -> None:
 def test_two_sided_without_spread() -> None:
     assert two_sided(torch.ones(5, 1), torch.ones(1)) == 1
     assert two_sided(torch.ones(5, 1), torch.zeros(1)) == 0
+
+
+def test_independent_tells_shared_noise() -> None:
+    uniforms = torch.rand(10_000, 2, 3, dtype=torch.float64)
+    rows, columns = uniforms[:, :1].expand(-1, 2, 3), uniforms[:, :, :1].expand(-1, 2, 3)
+
+    assert independent(uniforms) > FAILURE_RATE
+    for shared in (rows, columns, 0.9 * uniforms + 0.1 * columns):
+        assert independent(shared) < FAILURE_RATE
+
+
+def test_independent_p_values_are_not_too_small() -> None:
+    """Corrected for three pairs, they are at least as large as uniform ones."""
+    p = torch.stack([independent(torch.rand(500, 2, 2, 2)) for _ in range(500)])
+
+    assert (p < 0.1).float().mean() < 0.16
+    assert (p < 0.1).any()
+
+
+def test_one_entry_has_no_neighbours() -> None:
+    assert independent(torch.zeros(100)) == 1
+    assert independent(torch.zeros(100, 1, 1)) == 1
