@@ -16,10 +16,12 @@ from torch.distributions import Distribution
 
 from pyro_sparse.distributions import Gate
 from pyro_sparse.infer.draws import evaluating, guide_draw, model_draw
+from pyro_sparse.infer.outcomes import is_factor, log_likelihood
 from pyro_sparse.infer.statements import Site, is_likelihood
 from pyro_sparse.inspect.container import container, dataset
 from pyro_sparse.inspect.densities import log_densities
 from pyro_sparse.inspect.gates import check_trained, gate_columns, log_alpha_of, role_of
+from pyro_sparse.inspect.history import columns
 from pyro_sparse.inspect.labels import Dims, Labels
 from pyro_sparse.inspect.recorder import Recorder
 from pyro_sparse.local import peel
@@ -37,7 +39,7 @@ def to_arviz(
     weights: bool = False,
     thin: int = 1,
     criterion: Criterion | str = "auto",
-    history: Mapping[str, Sequence[float]] | None = None,
+    history: Any = None,
     dims: Dims | None = None,
     coords: Mapping[str, Sequence[Any]] | None = None,
     attrs: Mapping[str, Any] | None = None,
@@ -50,8 +52,9 @@ def to_arviz(
 
     - `posterior`: draws of gates and other latent sites, `(chain 1, draw, *dims)`. Each draw is
       one whole network;
-    - `posterior_predictive`, `log_likelihood` (of each data point, with a dither of 1e-10 that
-      keeps equal draws apart), `observed_data`: of the model's observed sites;
+    - `posterior_predictive`, `log_likelihood` (of each data point, 0 where a mask hides it, with
+      a dither of 1e-10 that keeps equal draws apart), `observed_data`: of the model's observed
+      sites, terms of `pyro.factor` left out;
     - `sample_stats`: `lp`, log p(data, draw), and `log_q`; their difference is what the Pareto k
       of variational inference is computed from, on the data trained on;
     - `constant_data`: what needs no draws: `prob_active`, `active_logits`, `deterministic` of
@@ -74,9 +77,11 @@ def to_arviz(
         weights: Whether weights are among the sites by default. They are many.
         thin: Every how manieth draw of the sites is kept; the other groups keep all draws.
         criterion: What `keep` says, a criterion of `pyro_sparse.prune` or its name.
-        history: Numbers per epoch by name; "epoch" becomes the coordinate.
+        history: A `Training`, its `history` or `rows`, or numbers per epoch by name; "epoch"
+            becomes the coordinate, None becomes nan, and texts are left out.
         dims: Names of a site's dimensions, `{"fc1.gate": ["feature"]}`; a gate of a network has
-            "fc1.group", a weight "fc1.out" and "fc1.in", an outcome the names of its plates.
+            "fc1.group", a weight "fc1.out" and "fc1.in" in the order of its layer, an outcome the
+            names of its plates.
         coords: Labels by name of the dimension, `{"feature": names}`.
         attrs: More attributes to keep, such as the seed.
         **kwargs: Keyword arguments of model and guide.
@@ -110,13 +115,13 @@ def to_arviz(
             for column, value in _constants(peel(draw[name]["fn"]), kept[name]).items():
                 recorder.keep("constant_data", f"{name}.{column}", value)
 
-    labels = Labels(run | draw, dims or {})
+    labels = Labels(run | draw, dims or {}, model)
     groups = {}
     for group, arrays in recorder.groups.items():
         every = {"draw": range(0, num_samples, thin if group == "posterior" else 1)}
         groups[group] = dataset(labels.named(group, arrays), every | dict(coords or {}))
 
-    groups["training"] = _training(history or {})
+    groups["training"] = _training(columns(history))
     about: dict[str, Any] = {
         "criterion": _name(criterion),
         "model": _name(model),
@@ -128,14 +133,14 @@ def to_arviz(
 
 def _record_outcomes(recorder: Recorder, index: int, draw: Nodes, run: Nodes) -> None:
     """What the model says of its data at one draw, and the densities of the draw."""
-    outcomes = {name: site for name, site in run.items() if name not in draw}
+    outcomes = {n: site for n, site in run.items() if n not in draw and not is_factor(site)}
 
     for name, site in outcomes.items():
         observed = is_likelihood(site)
         predicted = site["fn"].sample() if observed else site["value"]
         recorder.add("posterior_predictive", name, index, predicted)
         if observed:
-            likelihood = site["fn"].log_prob(site["value"]).double() + _dither(index)
+            likelihood = log_likelihood(site).double() + _dither(index)
             recorder.add("log_likelihood", name, index, likelihood)
             recorder.keep("observed_data", name, site["value"])
 
@@ -223,15 +228,9 @@ def _check_finite(values: Mapping[str, Tensor], chosen: Sequence[str]) -> None:
             )
 
 
-def _training(history: Mapping[str, Sequence[float]]) -> Any:
-    lengths = {name: len(values) for name, values in history.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"The history has one number per epoch, but the lengths are {lengths}.")
-
-    epochs = {"epoch": history["epoch"]} if "epoch" in history else {}
-    curves = {name: values for name, values in history.items() if name != "epoch"}
-    tensors = {name: torch.as_tensor(values).cpu().numpy() for name, values in curves.items()}
-    return dataset({name: (["epoch"], array) for name, array in tensors.items()}, epochs)
+def _training(curves: dict[str, Any]) -> Any:
+    epochs = {"epoch": curves.pop("epoch")} if "epoch" in curves else {}
+    return dataset({name: (["epoch"], array) for name, array in curves.items()}, epochs)
 
 
 def _library() -> dict[str, str]:

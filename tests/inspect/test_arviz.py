@@ -10,13 +10,14 @@ import numpy as np
 import pyro
 import pytest
 import torch
+from pyro import poutine
 from pyro.distributions import Normal
 from pyro.infer.autoguide import AutoNormal
 from torch import Tensor, nn
 
 from pyro_sparse.distributions import LogUniform
 from pyro_sparse.guides import AutoSparse
-from pyro_sparse.infer import TraceSparse_ELBO
+from pyro_sparse.infer import TraceSparse_ELBO, fit
 from pyro_sparse.inspect import gate_table, load_arviz, save_arviz, to_arviz
 from pyro_sparse.nn import Classifier, Regressor, bayesianize
 from tests.common import assert_mean
@@ -210,6 +211,57 @@ def test_files_hold_everything(result: Any, tmp_path: Any, suffix: str) -> None:
         for name, values in result[group].data_vars.items():
             assert np.array_equal(found[group][name].values, values.values), (group, name)
             assert found[group][name].dims == values.dims
+
+
+@pytest.mark.parametrize("how", ["handler", "law"])
+def test_hidden_data_have_no_likelihood(how: str) -> None:
+    seen = torch.tensor([True, False, True, True])
+
+    def model(x: Tensor, y: Tensor) -> None:
+        slope = pyro.sample("slope", Normal(torch.zeros(2), 1.0).to_event(1))
+        law = Normal(x @ slope, 0.5)
+        with pyro.plate("data", 4), poutine.mask(mask=seen if how == "handler" else True):
+            pyro.sample("y", law if how == "handler" else law.mask(seen), obs=y)
+
+    found = to_arviz(model, line_guide, torch.randn(4, 2), torch.zeros(4), num_samples=5)
+
+    likelihood = found["log_likelihood"]["y"].values[0]
+    assert np.abs(likelihood[:, 1]).max() < 1e-9 < np.abs(likelihood[:, 0]).min()
+    prior = Normal(0.0, 1.0).log_prob(torch.tensor(found["posterior"]["slope"].values[0])).sum(1)
+    assert np.allclose(found["sample_stats"]["lp"].values[0], likelihood.sum(1) + prior.numpy())
+
+
+def test_terms_without_data_are_no_outcomes() -> None:
+    def model(x: Tensor, y: Tensor) -> None:
+        pyro.factor("term", -x.square().sum())
+        line(x, y)
+
+    found = to_arviz(model, line_guide, torch.randn(4, 2), torch.zeros(4), num_samples=2)
+
+    for group in ("posterior_predictive", "log_likelihood", "observed_data"):
+        assert set(found[group].data_vars) == {"y"}
+
+
+def test_weights_of_every_layout_and_the_history_of_a_training() -> None:
+    class Up(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.ConvTranspose2d(2, 5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.up(x).mean((2, 3))
+
+    net = bayesianize(Up(), weight=Normal(0.0, 1.0), bias=Normal(0.0, 1.0))
+    model = Classifier(net, num_data=8)
+    guide, data = AutoSparse(model), (torch.randn(8, 2, 4, 4), torch.arange(8) % 5)
+    training = fit(model, guide, data, epochs=2, progress=False)
+
+    found = to_arviz(model, guide, *data, num_samples=2, weights=True, history=training)
+
+    sizes = {"up.in": 2, "up.out": 5, "up.kernel_0": 3, "up.kernel_1": 3}
+    assert sizes.items() <= dict(found["posterior"].sizes).items()
+    assert found["training"]["loss"].values.tolist() == training.history["loss"].tolist()
+    assert found["training"]["epoch"].values.tolist() == [1, 2]
 
 
 def test_summary_works(result: Any, az: Any) -> None:

@@ -7,11 +7,14 @@ import pyro
 import pytest
 import torch
 from pyro.distributions import Normal
+from torch import nn
 
-from pyro_sparse.distributions import HardConcrete
-from pyro_sparse.infer.draws import model_draw
+from pyro_sparse.distributions import L0, HardConcrete
+from pyro_sparse.guides import AutoSparse
+from pyro_sparse.infer.draws import guide_draw, model_draw
 from pyro_sparse.inspect.labels import Labels
 from pyro_sparse.local import Local
+from pyro_sparse.nn import Classifier, bayesianize
 
 
 def model() -> None:
@@ -70,3 +73,37 @@ def test_names_of_the_user() -> None:
 
     with pytest.raises(ValueError, match=r"got \['fc9'\]"):
         labels(fc9=["a"])
+
+
+class Many(nn.Module):
+    """Layers whose weights are laid out in several ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(2, 5, 3)
+        self.split = nn.ConvTranspose1d(4, 6, 3, groups=2)
+        self.grouped = nn.Conv1d(4, 6, 3, groups=2)
+        self.words = nn.Embedding(7, 4)
+        self.pairs = nn.Bilinear(4, 3, 2)
+        self.last = nn.Linear(5, 3)
+
+
+@pytest.mark.parametrize(
+    ("site", "names"),
+    [
+        ("up.weight", ["up.in", "up.out", "up.kernel_0", "up.kernel_1"]),
+        ("up.bias", ["up.out"]),
+        ("split.weight", ["split.in", "split.out_of_group", "split.kernel_0"]),
+        ("grouped.weight", ["grouped.out", "grouped.in_of_group", "grouped.kernel_0"]),
+        ("words.weight", ["words.in", "words.out"]),
+        ("pairs.weight", ["pairs.out", "pairs.in_0", "pairs.in_1"]),
+        ("last.weight", ["last.out", "last.in"]),
+        ("last.gate", ["last.out", "last.in"]),
+    ],
+)
+def test_dimensions_follow_the_layer(site: str, names: list[str]) -> None:
+    gate = {"gate": L0(0.1), "gate_dim": {"last": "weight"}}
+    net = bayesianize(Many(), weight=Normal(0.0, 1.0), bias=Normal(0.0, 1.0), **gate)
+    guide = AutoSparse(net)
+
+    assert Labels(guide_draw(guide), {}, Classifier(net, 10)).dims[site] == names
