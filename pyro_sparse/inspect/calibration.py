@@ -35,7 +35,7 @@ def calibration_scores(probs: Tensor, labels: Tensor, bins: int = 15) -> dict[st
         >>> {name: round(score, 3) for name, score in scores.items()}
         {'error': 0.5, 'nll': 0.511, 'brier': 0.37, 'ece': 0.35}
     """
-    probs, labels = _checked(probs, labels)
+    probs, labels = _checked(probs, labels, bins)
     classification = require("torchmetrics.functional.classification")
     of_truth = probs.gather(-1, labels[:, None]).clamp_min(torch.finfo(torch.float32).tiny)
     truth = torch.nn.functional.one_hot(labels, probs.shape[-1])
@@ -63,7 +63,7 @@ def reliability(probs: Tensor, labels: Tensor, bins: int = 15) -> tuple[Tensor, 
         labels: True classes, `(examples,)`.
         bins: Equal bins of the confidence.
     """
-    probs, labels = _checked(probs, labels)
+    probs, labels = _checked(probs, labels, bins)
     confidence, answer = probs.max(-1)
     which = (confidence * bins).long().clamp(0, bins - 1)
     counts = torch.bincount(which, minlength=bins)
@@ -97,9 +97,10 @@ def ood_detection(inside: Tensor, outside: Tensor) -> dict[str, float]:
     """
     for name, scores in (("inside", inside), ("outside", outside)):
         if scores.dim() != 1 or scores.numel() == 0 or not bool(scores.isfinite().all()):
+            bad = int((~scores.isfinite()).sum())
             raise ValueError(
-                f"{name} must be a non-empty vector of finite numbers, "
-                f"but its shape is {tuple(scores.shape)}"
+                f"{name} must be a non-empty vector of finite numbers, but its shape is "
+                f"{tuple(scores.shape)} and {bad} of its numbers are not finite"
             )
 
     classification = require("torchmetrics.functional.classification")
@@ -143,15 +144,33 @@ def risk_coverage(
     """
     probs, labels = _checked(probs, labels)
     confidence, answer = probs.max(-1)
-    order = (-confidence if uncertainty is None else uncertainty).argsort(stable=True)
+    doubt = -confidence if uncertainty is None else uncertainty
+    missing = int(doubt.isnan().sum())
+
+    if doubt.shape != labels.shape or missing:
+        raise ValueError(
+            f"uncertainty must be one number an example, {tuple(labels.shape)}, but its shape is "
+            f"{tuple(doubt.shape)} and {missing} of its numbers are nan"
+        )
+
+    order = doubt.argsort(stable=True)
     wrong = (answer != labels)[order].float()
     count = torch.arange(1, len(wrong) + 1, device=wrong.device)
 
     return count / len(wrong), wrong.cumsum(0) / count
 
 
-def _checked(probs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def _checked(probs: Tensor, labels: Tensor, bins: int = 1) -> tuple[Tensor, Tensor]:
     """Double-precision probabilities and integer labels, or what is wrong with them."""
+    if not (isinstance(probs, Tensor) and isinstance(labels, Tensor)):
+        raise TypeError(
+            "probs and labels must be tensors, but they are "
+            f"{type(probs).__name__} and {type(labels).__name__}; convert with torch.as_tensor"
+        )
+
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, but it is {bins}")
+
     if probs.dim() != 2 or labels.shape != probs.shape[:1] or len(probs) == 0:
         raise ValueError(
             "probs must be (examples, classes) and labels (examples,), but their shapes are "

@@ -53,8 +53,18 @@ def report(
         guide: Its guide.
         example_input: Inputs of the model, `(B, *)` with two or more examples.
         criterion: What is kept: a criterion of `pyro_sparse.prune`, or its name.
+
+    Raises:
+        TypeError: The model holds no network made by `bayesianize`.
     """
 
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    if not any(isinstance(module, BayesianNetwork) for module in modules):
+        raise TypeError(
+            "A report is of a model around a network made by bayesianize, got "
+            f"{getattr(model, '__name__', type(model).__name__)}. Of other programs, "
+            "gate_table(guide) tells the gates."
+        )
     pandas = require("pandas")
     inputs = example_input if isinstance(example_input, tuple) else (example_input,)
 
@@ -197,6 +207,12 @@ def _printable() -> Any:
             return frame_class
 
         def __repr__(self) -> str:
+            return str(self._told().to_string())
+
+        def _repr_html_(self) -> str:
+            return str(self._told()._repr_html_())
+
+        def _told(self) -> Any:
             missing = self.isna()
             cells = {
                 name: [
@@ -205,7 +221,7 @@ def _printable() -> Any:
                 ]
                 for name in self.columns
             }
-            return frame_class(cells, index=self.index).to_string()
+            return frame_class(cells, index=self.index)
 
         def __reduce__(self) -> Any:
             return frame_class(self).__reduce__()

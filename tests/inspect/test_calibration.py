@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -96,5 +97,24 @@ def test_bad_predictions_are_named(probs, labels, message):
 
 
 def test_bad_scores_are_named():
-    with pytest.raises(ValueError, match="outside must be a non-empty vector of finite"):
+    with pytest.raises(
+        ValueError, match=r"outside must be a non-empty vector of finite.* and 1 of"
+    ):
         c.ood_detection(torch.rand(3), torch.tensor([float("nan")]))
+
+
+@pytest.mark.parametrize("doubt", [torch.rand(2), torch.rand(4, 1), torch.full((4,), torch.nan)])
+def test_uncertainty_is_one_number_an_example(doubt):
+    with pytest.raises(ValueError, match=r"one number an example, \(4,\), but its shape is"):
+        c.risk_coverage(torch.full((4, 2), 0.5), torch.zeros(4), doubt)
+
+
+@pytest.mark.parametrize("score", [c.calibration_scores, c.reliability])
+def test_there_are_bins(score):
+    with pytest.raises(ValueError, match="bins must be at least 1, but it is 0"):
+        score(torch.full((4, 2), 0.5), torch.zeros(4), bins=0)
+
+
+def test_arrays_are_converted_first():
+    with pytest.raises(TypeError, match="they are ndarray and Tensor; convert with"):
+        c.calibration_scores(np.full((4, 2), 0.5), torch.zeros(4))

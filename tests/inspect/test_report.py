@@ -172,6 +172,20 @@ def test_without_pandas_the_extra_is_named(
         report(trained.model, trained.guide, trained.x[:3])
 
 
+def test_a_notebook_shows_the_numbers_as_the_print_does(trained: Trained) -> None:
+    table = report(trained.model, trained.guide, trained.x[:3])
+
+    shown = table._repr_html_()
+    assert f"<td>{table.loc['fc1', 'prob_active']:.3f}</td>" in shown
+    assert "<td></td>" in shown and "NaN" not in shown and "<NA>" not in shown
+
+
+@pytest.mark.parametrize("model", [lambda x: x, nn.Linear(3, 2)], ids=["function", "module"])
+def test_other_programs_have_no_report(trained: Trained, model: nn.Module) -> None:
+    with pytest.raises(TypeError, match=r"network made by bayesianize, got (<lambda>|Linear)"):
+        report(model, trained.guide, trained.x[:3])
+
+
 class Twice(nn.Module):
     """Two layers with a gated hidden layer between them; a value decides the way, if asked to."""
 
