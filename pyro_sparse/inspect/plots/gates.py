@@ -14,10 +14,12 @@ from pyro_sparse.inspect.plots.style import (
     Data,
     Sites,
     at_epochs,
+    check_shares,
     legend,
     line,
     new_axes,
     per_site,
+    size_beside,
     to_array,
 )
 
@@ -40,9 +42,11 @@ def gate_probabilities(
         ax: Axes to draw on; new ones by default.
     """
     sites = per_site(probabilities, "probabilities")
-    ax = new_axes(ax, "Gates", "P(gate active)", "", (6.4, 1.1 + 0.5 * len(sites)))
+    width, _ = size_beside(sites)
+    ax = new_axes(ax, "Gates", "P(gate active)", "", (width, 1.1 + 0.5 * len(sites)))
 
-    for row, values in enumerate(sites.values()):
+    for row, (site, values) in enumerate(sites.items()):
+        check_shares(values, f"probabilities[{site!r}]", "take prob_active of the gate's law")
         values = values.ravel()
         spread = _spread(len(values))
         dark = values > threshold
@@ -62,7 +66,14 @@ def gate_probabilities(
         ax.text(1.04, row, label, va="center", ha="left", clip_on=False)
 
     ax.axvline(threshold, color="0.4", linestyle="--", linewidth=1)
-    ax.text(1.04, -0.72, f"above {threshold:g}:", va="center", ha="left", color="0.35")
+    ax.annotate(
+        f"above {threshold:g}:",
+        (1.04, 1.0),
+        xycoords="axes fraction",
+        xytext=(0, 4),
+        textcoords="offset points",
+        color="0.35",
+    )
     ax.set_xlim(0, 1)
     ax.set_ylim(len(sites) - 0.5, -0.5)
     ax.set_yticks(range(len(sites)), list(sites))
@@ -92,11 +103,12 @@ def log_alpha_histogram(
         "Weights",
         "log alpha = log(variance / mean\N{SUPERSCRIPT TWO})",
         "share (%)",
-        (6.4, 3.6),
+        size_beside(sites, lines=2),
     )
 
-    everything = np.concatenate([values.ravel() for values in sites.values()])
-    low, high = np.quantile(everything, [0.001, 0.999])
+    # Of each site by itself: a small one is not cut off where a large one ends.
+    ends = [np.quantile(values, [0.001, 0.999]) for values in sites.values()]
+    low, high = np.min(ends), np.max(ends)
     edges = np.linspace(min(low, threshold) - 1, max(high, threshold) + 1, 61)
 
     for index, (site, values) in enumerate(sites.items()):
@@ -140,6 +152,9 @@ def gate_histories(
 
     if not samples:
         raise ValueError("history is empty: there is nothing to draw")
+
+    for index, values in enumerate(samples):
+        check_shares(values, f"history[{index}]", "a gate is between closed and open")
 
     times = at_epochs(epochs, len(samples))
     edges = np.linspace(0, 1, bins + 1)

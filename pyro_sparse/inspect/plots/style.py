@@ -6,15 +6,18 @@ __all__ = [
     "Data",
     "Sites",
     "at_epochs",
+    "check_shares",
     "legend",
     "line",
     "log_ticks",
     "new_axes",
     "per_site",
+    "size_beside",
     "to_array",
+    "whole_epochs",
 ]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
@@ -60,13 +63,28 @@ def new_axes(
     return ax
 
 
-def line(index: int) -> dict[str, Any]:
-    """Colour and dash of the line with this index."""
+def line(index: int, count: int = 2) -> dict[str, Any]:
+    """Look of the line with this index; one of a single entry is a dot."""
+    # In each round of colours the dashes go on by one, so that no pair comes twice.
+    dash = (index + index // len(COLOURS)) % len(DASHES)
     return {
         "color": COLOURS[index % len(COLOURS)],
-        "linestyle": DASHES[index % len(DASHES)],
+        "linestyle": DASHES[dash],
         "linewidth": 1.6,
+        "marker": "o" if count == 1 else None,
     }
+
+
+def size_beside(names: Iterable[str], lines: int = 1) -> tuple[float, float]:
+    """Size of a picture that has room for these names beside it, of so many lines each."""
+    lengths = [len(name) for name in names]
+    return 4.4 + max(2.0, 0.09 * max(lengths)), max(3.6, 1.0 + 0.22 * lines * len(lengths))
+
+
+def whole_epochs(ax: "Axes") -> None:
+    """Ticks at whole epochs, also where there are few."""
+    locator = require("matplotlib.ticker").MaxNLocator(integer=True, min_n_ticks=1)
+    ax.xaxis.set_major_locator(locator)
 
 
 def legend(ax: "Axes") -> None:
@@ -100,6 +118,15 @@ def to_array(values: Data, name: str) -> "ndarray":
         raise ValueError(f"{name} must be finite, but {bad} of {tensor.numel()} values are not")
 
     return tensor.numpy()
+
+
+def check_shares(values: "ndarray", name: str, remedy: str) -> None:
+    """Refuses numbers outside [0, 1], and says what to do."""
+    if values.min() < 0 or values.max() > 1:
+        raise ValueError(
+            f"{name} must lie in [0, 1], but it spans [{values.min():g}, {values.max():g}]; "
+            f"{remedy}"
+        )
 
 
 def per_site(values: Sites, name: str) -> "dict[str, ndarray]":

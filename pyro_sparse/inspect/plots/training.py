@@ -11,12 +11,15 @@ from pyro_sparse.inspect.plots.style import (
     Data,
     Sites,
     at_epochs,
+    check_shares,
     legend,
     line,
     log_ticks,
     new_axes,
     per_site,
+    size_beside,
     to_array,
+    whole_epochs,
 )
 
 if TYPE_CHECKING:
@@ -45,12 +48,13 @@ def training_curves(
 
     times = at_epochs(epochs, len(wrong))
     ax = new_axes(ax, "Training", "epoch", "error (%)", (6.4, 3.6))
-    ax.plot(times, 100 * wrong, color=COLOURS[0], linewidth=1.6)
+    whole_epochs(ax)
+    ax.plot(times, 100 * wrong, **line(0, len(times)))
     ax.set_ylim(bottom=0)
     ax.yaxis.label.set_color(COLOURS[0])
 
     twin = ax.twinx()
-    twin.plot(times, 100 * gone, color=ACCENT, linewidth=1.6, linestyle="--")
+    twin.plot(times, 100 * gone, **line(0, len(times)) | {"color": ACCENT, "linestyle": "--"})
     twin.set_ylim(0, 100)
     twin.set_ylabel("weights gone (%), dashed", color=ACCENT)
     twin.spines["top"].set_visible(False)
@@ -73,13 +77,16 @@ def expected_macs(
         ax: Axes to draw on; new ones by default.
     """
     methods = per_site(history, "history")
-    ax = new_axes(ax, "Cost of a forward pass", "epoch", "expected MACs per example", (6.4, 3.6))
+    size = size_beside(methods)
+    ax = new_axes(ax, "Cost of a forward pass", "epoch", "expected MACs per example", size)
+    whole_epochs(ax)
 
     for index, (name, values) in enumerate(methods.items()):
         if values.min() <= 0:
             raise ValueError(f"MACs must be positive, but history[{name!r}] has {values.min():g}")
 
-        ax.plot(at_epochs(epochs, len(values)), values, label=name, **line(index))
+        times = at_epochs(epochs, len(values))
+        ax.plot(times, values, label=name, **line(index, len(times)))
 
     if dense is not None:
         ax.axhline(dense, color="0.5", linewidth=1.2, label="dense")
@@ -92,11 +99,5 @@ def expected_macs(
 
 def _share(values: Data, name: str) -> "ndarray":
     array = to_array(values, name)
-
-    if array.min() < 0 or array.max() > 1:
-        raise ValueError(
-            f"{name} must be a share in [0, 1], but it spans "
-            f"[{array.min():g}, {array.max():g}]; divide percents by 100"
-        )
-
+    check_shares(array, name, "divide percents by 100")
     return array

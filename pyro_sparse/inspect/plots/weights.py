@@ -6,16 +6,30 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pyro_sparse.inspect.extras import require
-from pyro_sparse.inspect.plots.style import COLOURS, Data, legend, log_ticks, new_axes, to_array
+from pyro_sparse.inspect.plots.style import (
+    COLOURS,
+    Data,
+    check_shares,
+    legend,
+    log_ticks,
+    new_axes,
+    to_array,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+LEAST = 0.8  # where the axis of units begins
 
 
 def input_pixels(
     active: Data, shape: tuple[int, int] | None = None, ax: "Axes | None" = None
 ) -> "Axes":
     """The inputs of an image network as a picture: dark pixels are used, white ones are not.
+
+    The title counts pixels whose P(active) is above 1/2. What `compact` keeps is up to the
+    criterion of the gate's law, which for a hard-concrete gate is P(active) > 0.31: to count
+    that, give the mask, `masks(guide)["fc1.gate"]`.
 
     Args:
         active: P(active) or a boolean mask per input, `(pixels,)` or `(rows, columns)`.
@@ -24,16 +38,13 @@ def input_pixels(
     """
     values = to_array(active, "active")
 
-    if values.min() < 0 or values.max() > 1:
-        raise ValueError(
-            "active must lie in [0, 1], a probability or a mask, but it spans "
-            f"[{values.min():g}, {values.max():g}]"
-        )
-
+    check_shares(values, "active", "give probabilities or a mask")
     picture = values.reshape(_image_shape(values.shape, shape))
     rows, columns = picture.shape
     used = int((picture > 0.5).sum())
-    title = f"Inputs: {used} of {picture.size} pixels used"
+    is_mask = bool(((picture == 0) | (picture == 1)).all())
+    counted = "pixels used" if is_mask else "pixels with P(active) > 0.5"
+    title = f"Inputs: {used} of {picture.size} {counted}"
     ax = new_axes(ax, title, "column (pixel)", "row (pixel)", (4.4, 3.6))
 
     ax.grid(False)
@@ -72,7 +83,7 @@ def weights_before_after(before: Data, after: Data, ax: "Axes | None" = None) ->
     kept = 100 * (right > 0).mean()
     ax = new_axes(ax, f"Weights: {kept:.1f} % kept", "input", "output", (7.2, 3.6))
 
-    top = max(left.max(), right.max())
+    top = max(left.max(), right.max()) or 1.0  # of a layer of zeros all is white
     norm = require("matplotlib.colors").LogNorm(vmin=top / 1000, vmax=top, clip=True)
     rows, columns = left.shape
     halves = np.concatenate([left, np.zeros((rows, max(1, columns // 16))), right], axis=1)
@@ -133,13 +144,16 @@ def architecture_bars(
     for index, (network, values) in enumerate(widths.items()):
         middles = [i - 0.4 + height * (index + 0.5) for i in range(number)]
         colour = COLOURS[index % len(COLOURS)]
-        bars = ax.barh(middles, values, height=0.9 * height, color=colour, label=network)
-        ax.bar_label(bars, padding=3, fontsize=9)
+        ax.barh(middles, values, height=0.9 * height, color=colour, label=network)
+        for middle, value in zip(middles, values, strict=True):
+            # A bar of 0 units has no end on a logarithmic axis: its number is at the beginning.
+            end = (max(value, LEAST), middle)
+            ax.annotate(str(value), end, (3, 0), textcoords="offset points", va="center", size=9)
 
     ax.set_yticks(range(number), names)
     ax.invert_yaxis()
     log_ticks(ax, "x")
-    ax.set_xlim(0.8, 2 * max(max(values) for values in widths.values()))
+    ax.set_xlim(LEAST, 2 * max(1, *(max(values) for values in widths.values())))
     ax.grid(False, axis="y")
     legend(ax)
 

@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from pyro_sparse.inspect.plots import gate_histories, gate_probabilities, log_alpha_histogram
 
@@ -21,6 +22,44 @@ def test_gate_probabilities_keeps_rows_apart():
 
     rows = np.concatenate([c.get_offsets() for c in ax.collections])[:, 1]
     assert abs(rows - rows.round()).max() < 0.31
+
+
+def test_gate_probabilities_are_no_logits():
+    with pytest.raises(ValueError, match=r"'a'\] must lie in \[0, 1\], .*-2, 0\.5\]; take prob_a"):
+        gate_probabilities({"a": [-2.0, 0.5]})
+
+
+def test_gate_probabilities_says_what_it_counts_above_the_picture():
+    figure: Any = Figure(figsize=(8, 8), dpi=100)
+    ax = figure.subplots(2, 2)[0, 1]
+    gate_probabilities({"a": [0.5]}, ax=ax)
+    figure.draw_without_rendering()
+
+    (caption,) = [text for text in ax.texts if text.get_text() == "above 0.5:"]
+    gap = caption.get_window_extent().y0 - ax.get_window_extent().y1
+    assert 0 < gap < 20
+
+
+def test_log_alpha_histogram_does_not_cut_off_a_small_layer():
+    large, small = torch.randn(100_000), torch.full((10,), -9.0)
+
+    ax: Any = log_alpha_histogram({"large": large, "small": small})
+
+    low, _ = ax.get_xlim()
+    assert low < -9.0
+    at = ax.lines[1].get_xdata()[ax.lines[1].get_ydata() > 0]
+    assert at == pytest.approx(-9.0, abs=0.2)
+
+
+def test_log_alpha_histogram_has_room_for_many_layers():
+    names = [f"encoder.layers.{i}.self_attention.output_projection.weight" for i in range(30)]
+
+    ax: Any = log_alpha_histogram({name: torch.randn(20) for name in names})
+
+    ax.figure.draw_without_rendering()
+    box, page = ax.get_legend().get_window_extent(), ax.figure.bbox
+    assert box.y0 >= 0 and box.x1 <= page.x1 and box.y1 <= page.y1
+    assert ax.get_window_extent().width > 200
 
 
 def test_log_alpha_histogram_states_the_share_dropped():
@@ -48,3 +87,8 @@ def test_gate_histories_refuses_epochs_of_another_length():
 
     with pytest.raises(ValueError, match="empty"):
         gate_histories([])
+
+
+def test_gate_histories_are_of_gates():
+    with pytest.raises(ValueError, match=r"history\[1\] must lie in \[0, 1\]"):
+        gate_histories([torch.rand(3), torch.tensor([0.5, 1.5])])

@@ -70,6 +70,14 @@ def test_neighbouring_colours_differ_in_grey():
     assert min(abs(a - b) for a, b in pairwise(grey)) > 0.1
 
 
+def test_no_two_lines_look_the_same():
+    looks = [style.line(index) for index in range(len(style.COLOURS) * len(style.DASHES))]
+
+    pairs = {(look["color"], look["linestyle"]) for look in looks}
+    assert len(pairs) == len(looks) == 49
+    assert [style.line(0, count)["marker"] for count in (1, 2)] == ["o", None]
+
+
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
 

@@ -35,6 +35,14 @@ def test_expected_macs_draws_each_method_and_the_dense_line():
     assert ax.get_yscale() == "log"
 
 
+def test_a_single_epoch_is_a_dot():
+    curves: Any = training_curves([0.5], [0.25])
+    macs: Any = expected_macs({"L0": [200]})
+
+    lines = [*curves.lines, *curves.figure.axes[1].lines, *macs.lines]
+    assert [line.get_marker() for line in lines] == ["o", "o", "o"]
+
+
 def test_expected_macs_refuses_zero():
     with pytest.raises(ValueError, match=r"positive, but history\['L0'\] has 0"):
         expected_macs({"L0": [200, 0]})

@@ -13,7 +13,13 @@ def test_input_pixels_is_the_picture_of_the_gates():
 
     (image,) = ax.images
     assert torch.equal(torch.tensor(image.get_array()), active.double().reshape(2, 3))
-    assert ax.get_title(loc="left") == "Inputs: 3 of 6 pixels used"
+    assert ax.get_title(loc="left") == "Inputs: 3 of 6 pixels with P(active) > 0.5"
+
+
+def test_input_pixels_counts_those_of_a_mask():
+    ax: Any = input_pixels(torch.tensor([True, False, False, True]))
+
+    assert ax.get_title(loc="left") == "Inputs: 2 of 4 pixels used"
 
 
 def test_input_pixels_refuses_what_is_no_picture():
@@ -36,6 +42,14 @@ def test_weights_before_after_shows_both_and_blank_zeros():
     assert "25.0 % kept" in ax.get_title(loc="left")
 
 
+def test_weights_before_after_of_nothing_is_white(tmp_path):
+    ax: Any = weights_before_after(torch.zeros(2, 3), torch.zeros(2, 3))
+
+    ax.figure.savefig(tmp_path / "picture.png")
+    assert ax.images[0].get_array().mask.all()
+    assert "0.0 % kept" in ax.get_title(loc="left")
+
+
 def test_weights_before_after_flattens_convolutions():
     ax: Any = weights_before_after(torch.randn(4, 3, 2, 2), torch.ones(4, 3, 2, 2))
 
@@ -52,6 +66,15 @@ def test_architecture_bars_has_a_bar_a_layer_and_network():
 
     assert [bar.get_width() for bar in ax.patches] == [784, 300, 219, 76]
     assert [text.get_text() for text in ax.texts] == ["784", "300", "219", "76"]
+
+
+def test_architecture_bars_tells_of_layers_that_are_gone():
+    ax: Any = architecture_bars({"dense": [784, 300], "L0": [0, 3]})
+    ax.figure.draw_without_rendering()
+
+    zero = next(text for text in ax.texts if text.get_text() == "0")
+    start = ax.get_window_extent().x0
+    assert start <= zero.get_window_extent().x0 < start + 20
 
 
 def test_architecture_bars_refuses_networks_of_unequal_depth():
