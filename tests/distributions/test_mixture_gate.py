@@ -229,7 +229,7 @@ def test_forward_derivatives_are_those_of_backward_mode(make: Callable) -> None:
     backward = torch.func.grad(mean, argnums=(0, 1))(*at)
     for index, wanted in enumerate(backward):
         along = tuple(torch.tensor(float(index == place)) for place in (0, 1))
-        _, found = torch.func.jvp(mean, at, along)
+        found = torch.func.jvp(mean, at, along)[1]
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
         assert found != 0
 
