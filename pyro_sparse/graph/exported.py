@@ -12,6 +12,11 @@ from torch.utils._pytree import tree_map
 
 from pyro_sparse.graph.attend import Attend
 
+SIZES = (
+    "the operations of this network were recorded for inputs with {}, as the code of the original "
+    "asks for sizes. Give compact an example with the sizes that are used."
+)
+
 
 def exported(net: nn.Module, inputs: tuple[Any, ...], symbolic: Exception) -> fx.GraphModule:
     """A network's operations, recorded while it runs.
@@ -21,14 +26,13 @@ def exported(net: nn.Module, inputs: tuple[Any, ...], symbolic: Exception) -> fx
         inputs: its arguments.
         symbolic: what prevented following it without running it.
     """
-    sizes = tree_map(_any_batch, inputs)
     for path, module in net.named_modules():
         if type(module) is Attend:
             module.__class__ = _Marked
             vars(module)["path"] = path
 
     try:
-        program = torch.export.export(net, inputs, dynamic_shapes=sizes)
+        program = _program(net, inputs)
     except Exception as error:
         raise ValueError(
             f"{type(net).__name__} cannot be traced. torch.fx says: {symbolic}. torch.export "
@@ -39,12 +43,61 @@ def exported(net: nn.Module, inputs: tuple[Any, ...], symbolic: Exception) -> fx
     module = program.module()
     assert isinstance(module, fx.GraphModule)
     for node in module.graph.find_nodes(op="call_module", target="_guards_fn"):
-        module.graph.erase_node(node)
+        _spell_out(module, node)
     for node in module.graph.nodes:
         if node.op == "call_function" and str(node.target) == "pyro_sparse.attend.default":
             _together(module, node)
 
+    # The tracer of torch.export cannot be made again when the graph is unpickled.
+    vars(module.graph).update(_tracer_cls=None, _tracer_extras=None)
     return module
+
+
+def _program(net: nn.Module, inputs: tuple[Any, ...]) -> torch.export.ExportedProgram:
+    """The recording, for as many sizes of the inputs as the code of the network allows.
+
+    A size of 1 would count as part of the code: two examples stand for any number of them.
+    """
+    twice = tree_map(_twice, inputs)
+    try:
+        return torch.export.export(net, twice, dynamic_shapes=tree_map(_any_size, twice))
+    except Exception:
+        return torch.export.export(net, inputs, dynamic_shapes=tree_map(_any_size, inputs))
+
+
+def _twice(argument: Any) -> Any:
+    if isinstance(argument, Tensor) and argument.dim() and len(argument) == 1:
+        return torch.cat([argument, argument])
+
+    return argument
+
+
+def _any_size(argument: Any) -> Any:
+    if isinstance(argument, Tensor):
+        return dict.fromkeys(range(argument.dim()), torch.export.Dim.AUTO)
+
+    return None
+
+
+def _spell_out(module: fx.GraphModule, node: fx.Node) -> None:
+    """Writes what the recording asks of the sizes of inputs as operations, which can be pickled.
+
+    Where they cannot be written so, because they compare more than numbers, the module that
+    torch made for them stays.
+    """
+    tracer = fx.proxy.GraphAppendingTracer(module.graph)
+    guards: Any = module.get_submodule(str(node.target))
+    try:
+        with module.graph.inserting_before(node):
+            guards.forward(*(fx.Proxy(source, tracer) for source in node.args))  # type: ignore
+    except fx.proxy.TraceError:
+        return
+
+    for check in module.graph.find_nodes(op="call_function", target=torch._assert):
+        asked = str(check.args[1]).removeprefix("Guard failed: ")
+        check.update_arg(1, SIZES.format(asked))
+    module.graph.erase_node(node)
+    module.delete_submodule(str(node.target))
 
 
 class _Marked(Attend):
@@ -114,13 +167,6 @@ def _together(module: fx.GraphModule, node: fx.Node) -> None:
 
     node.replace_all_uses_with(whole)
     module.graph.erase_node(node)
-
-
-def _any_batch(argument: Any) -> Any:
-    if isinstance(argument, Tensor) and argument.dim():
-        return {0: torch.export.Dim.AUTO}
-
-    return None
 
 
 def _first_line(error: Exception) -> str:

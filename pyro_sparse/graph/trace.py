@@ -16,8 +16,9 @@ from torch.utils._pytree import tree_map
 
 from pyro_sparse.graph.attend import Attend
 from pyro_sparse.graph.exported import exported
+from pyro_sparse.graph.modes import with_modes
 from pyro_sparse.graph.transformers import followed
-from pyro_sparse.graph.vocabulary import name_of, writes_in_place
+from pyro_sparse.graph.vocabulary import argument, name_of, writes_in_place
 
 
 @dataclass
@@ -92,8 +93,9 @@ def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
     """Records the operations of a network on an example.
 
     By `torch.fx`, which keeps modules together. Where that fails because the code asks for
-    shapes, by `torch.export`, which follows them but takes all layers apart. Arguments that are
-    left out and are None by default stay None.
+    shapes, by `torch.export`, which follows them but takes all layers apart; the graph then
+    refuses inputs of sizes for which the code would do something else. Norms and dropouts follow
+    the mode they are in. Arguments that are left out and are None by default stay None.
 
     References:
         torch.fx: Practical Program Capture and Transformation for Deep Learning in Python (Reed,
@@ -113,6 +115,7 @@ def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
         module = exported(root, inputs, symbolic)
         found = Trace(module, module.graph)
 
+    with_modes(found.graph, found.root, root)
     _forget_results_nobody_reads(found.graph)
     recorder = _Recorder(found.root, found.graph)
     with torch.no_grad():
@@ -121,15 +124,6 @@ def trace(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Trace:
     found.results = recorder.results
     found.owners = _owners(found)
     return found
-
-
-def argument(node: fx.Node, position: int, name: str, default: Any = None) -> Any:
-    """An argument of a node, given by position, by name or by the name that NumPy has for it."""
-    if len(node.args) > position:
-        return node.args[position]
-
-    alias = {"dim": "axis"}.get(name, name)
-    return node.kwargs.get(name, node.kwargs.get(alias, default))
 
 
 def _symbolically(root: nn.Module, left_out: set[str]) -> fx.Graph:

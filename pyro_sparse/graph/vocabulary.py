@@ -1,6 +1,6 @@
 """One name for what an operation does, whichever way it is written."""
 
-__all__ = ["IN_PLACE", "name_of", "writes_in_place"]
+__all__ = ["IN_PLACE", "argument", "name_of", "writes_in_place"]
 
 import operator
 from typing import Any
@@ -47,6 +47,15 @@ SPATIAL_MODULES = (
     nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d, nn.CircularPad1d,
     nn.CircularPad2d, nn.CircularPad3d,
 )  # fmt: skip
+
+
+def argument(node: fx.Node, position: int, name: str, default: Any = None) -> Any:
+    """An argument of a node, given by position, by name or by the name that NumPy has for it."""
+    if len(node.args) > position:
+        return node.args[position]
+
+    alias = {"dim": "axis"}.get(name, name)
+    return node.kwargs.get(name, node.kwargs.get(alias, default))
 
 
 def name_of(node: fx.Node, root: nn.Module) -> str:
