@@ -15,6 +15,7 @@ from pyro_sparse.graph.liveness import forward_facts, living
 from pyro_sparse.graph.populations import Population, populations, readers_of_inputs
 from pyro_sparse.graph.trace import Trace, trace
 from pyro_sparse.nn.folding import fold_gate, make_affine
+from pyro_sparse.nn.layer import Converted
 from pyro_sparse.nn.layout import check_initialised, is_plain, layout_of
 from pyro_sparse.nn.torch_attention import heads_of, projections_of, with_attention
 
@@ -107,6 +108,11 @@ def gate_sites(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> GateS
 
     for name, module in net.named_modules():
         check_initialised(name, module)
+        if isinstance(module, Converted):
+            raise ValueError(
+                f"gate_sites looks at a network before it is converted, and '{name}' is Bayesian "
+                "already. Give it the original network."
+            )
     net = with_attention(copy.deepcopy(net))
     traced = _generic(net, example_input)
     rules, facts = forward_facts(traced)

@@ -11,7 +11,9 @@ from torch.utils._pytree import tree_leaves
 
 from pyro_sparse.graph.liveness import analyse
 from pyro_sparse.graph.trace import trace
+from pyro_sparse.nn import bayesian_layers
 from pyro_sparse.nn.torch_attention import with_attention
+from pyro_sparse.prune.arguments import described
 from pyro_sparse.prune.evaluation import evaluating
 from pyro_sparse.prune.surgery import CompactModule, operate
 
@@ -43,7 +45,10 @@ def compact(
     Outputs are those in evaluation mode. They agree to rounding, which is checked on
     `example_input`, provided that activations are finite (a weight of 0 is taken to remove its
     input). The result is an ordinary module, traced: layers keep their names, the original
-    `forward` method and class are gone.
+    `forward` method and class are gone. Batch norms and dropout still do in training what they
+    did; any other decision of the code by `self.training` is that of evaluation for good. Where
+    the code asks for sizes, inputs of sizes for which it would do something else are an
+    AssertionError: give an example of the sizes that are used.
 
     References:
         Pruning Filters for Efficient ConvNets (Li, Kadav, Durdanovic, Samet, Graf, 2017),
@@ -79,12 +84,19 @@ def compact(
     if not isinstance(round_to, int) or round_to < 1:
         raise ValueError(f"compact needs round_to, a positive whole number, but got {round_to!r}")
 
+    if next(bayesian_layers(frozen), None) is not None:
+        raise ValueError(
+            f"compact makes a plain network smaller, and {type(frozen).__name__} is still "
+            "Bayesian. Freeze it first: compact(freeze(model, guide), example_input)."
+        )
+
+    inputs = example_input if isinstance(example_input, tuple) else (example_input,)
     traced = trace(with_attention(copy.deepcopy(frozen)), example_input)
     shapes = {name: list(tensor.shape) for name, tensor in traced.root.state_dict().items()}
     plan, values = analyse(traced, round_to, gather, allow_empty)
     smaller = operate(traced, plan, values, name=type(frozen).__name__)
-    smaller.meta |= {"shapes": shapes, "example": _described(example_input)}
-    _require_equal(frozen, smaller, example_input)
+    smaller.meta |= {"shapes": shapes, "example": [described(argument) for argument in inputs]}
+    _require_equal(frozen, smaller, inputs)
 
     modes = {name: module.training for name, module in frozen.named_modules()}
     for name, module in smaller.named_modules():
@@ -93,30 +105,27 @@ def compact(
     return smaller
 
 
-def _described(example_input: Tensor | tuple[Any, ...]) -> list[dict[str, Any]]:
-    """The arguments as data, so that a fresh original can be traced alike."""
-    inputs = example_input if isinstance(example_input, tuple) else (example_input,)
-    return [
-        {"shape": list(argument.shape), "dtype": str(argument.dtype).removeprefix("torch.")}
-        if isinstance(argument, Tensor)
-        else {"value": argument}
-        for argument in inputs
-    ]
-
-
-def _require_equal(frozen: nn.Module, smaller: nn.Module, example_input: Any) -> None:
-    inputs = example_input if isinstance(example_input, tuple) else (example_input,)
+def _require_equal(frozen: nn.Module, smaller: nn.Module, inputs: tuple[Any, ...]) -> None:
     with evaluating(frozen), evaluating(smaller), torch.random.fork_rng():
         pairs = zip(tree_leaves(frozen(*inputs)), tree_leaves(smaller(*inputs)), strict=True)
 
-    for before, after in pairs:
-        if not isinstance(before, Tensor):
-            continue
+    if not all(_agree(before, after) for before, after in pairs):
+        raise RuntimeError(
+            f"{type(frozen).__name__} and its compact form disagree on the example input. "
+            "This is a fault of compact, or the network is random in evaluation mode; "
+            "please report it with the network."
+        )
 
-        limit = TOLERANCE.get(before.dtype, 1e-2) * before.abs().max().clamp(min=1e-30)
-        if before.shape != after.shape or not ((before - after).abs() <= limit).all():
-            raise RuntimeError(
-                f"{type(frozen).__name__} and its compact form disagree on the example input. "
-                "This is a fault of compact, or the network is random in evaluation mode; "
-                "please report it with the network."
-            )
+
+def _agree(before: Any, after: Any) -> bool:
+    """Whether numbers are close against the largest finite one, and all else is equal."""
+    if not isinstance(before, Tensor):
+        return True
+    if before.shape != after.shape:
+        return False
+    if not (before.is_floating_point() or before.is_complex()):
+        return torch.equal(before, after)
+
+    sizes = before[before.isfinite()].abs()
+    limit = TOLERANCE.get(sizes.dtype, 1e-2) * float(sizes.max()) if len(sizes) else 0.0
+    return torch.allclose(before, after, rtol=0.0, atol=max(limit, 1e-30), equal_nan=True)

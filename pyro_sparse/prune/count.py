@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from pyro_sparse.prune.evaluation import evaluating
@@ -120,7 +121,12 @@ def count(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Count:
         total                  15         15    12             12
     """
     inputs = example_input if isinstance(example_input, tuple) else (example_input,)
-    batch = next(x.shape[0] for x in inputs if isinstance(x, Tensor) and x.dim())
+    sizes = [x.shape[0] for x in tree_leaves(inputs) if isinstance(x, Tensor) and x.dim()]
+    if not sizes:
+        raise ValueError(
+            "count needs an example with a tensor that has a batch dimension, and got "
+            f"{len(inputs)} arguments without one."
+        )
 
     sparse = {torch.ops.aten._sparse_addmm: _sparse_flops}
     with evaluating(net), FlopCounterMode(display=False, custom_mapping=sparse) as counter:
@@ -128,7 +134,9 @@ def count(net: nn.Module, example_input: Tensor | tuple[Any, ...]) -> Count:
 
     macs = _own_macs(net, counter)
     seen: set[int] = set()
-    layers = [_layer(name, m, macs.get(name, 0) // batch, seen) for name, m in net.named_modules()]
+    layers = [
+        _layer(name, m, macs.get(name, 0) // sizes[0], seen) for name, m in net.named_modules()
+    ]
     return Count(tuple(layer for layer in layers if layer.parameters or layer.macs))
 
 

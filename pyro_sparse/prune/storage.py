@@ -12,10 +12,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pyro_sparse.graph.plan import Plan
 from pyro_sparse.graph.trace import plain_copy, trace
+from pyro_sparse.nn.folding import make_affine
 from pyro_sparse.nn.torch_attention import with_attention
+from pyro_sparse.prune.arguments import argument_like
 from pyro_sparse.prune.surgery import CompactModule, operate
 
 FORMAT = "pyro_sparse compact network"
@@ -50,7 +53,7 @@ def save(path: str | os.PathLike[str], net: CompactModule) -> None:
         "same": same,
         "sha256": _digest(tensors),
     }
-    metadata = {"format": FORMAT, "version": str(VERSION), "compact": json.dumps(header)}
+    metadata = {"format": FORMAT, "version": str(VERSION), "compact": _json(header)}
     _write(Path(path), safetensors.save(tensors, metadata))
 
 
@@ -69,18 +72,29 @@ def load(path: str | os.PathLike[str], net: nn.Module) -> CompactModule:
     tensors |= {name: tensors[other] for name, other in header["same"].items()}
 
     net = with_attention(copy.deepcopy(net))
+    _with_affine_norms(net, header["shapes"])
     _require_original(path, plain_copy(net), header["shapes"])
     like = next(p for p in net.parameters() if p.is_floating_point())
     tensors = {name: _like(tensor, like) for name, tensor in tensors.items()}
-    traced = trace(net, tuple(_example(argument, like) for argument in header["example"]))
+    traced = trace(net, tuple(argument_like(each, like) for each in header["example"]))
 
     plan = Plan.from_dict(header["plan"])
     known = plan.cuts.keys() | (tensors.keys() - header["shapes"].keys())
+    # What the original ties may have been untied by gates.
+    tied = _distinct(traced.root.state_dict())[1]
+    known |= {name for name, other in tied.items() if header["same"].get(name) != other}
     made = {name: tensors[name] for name in known & tensors.keys() if not _is_gather(name)}
     compact = operate(traced, plan, made, header["name"])
     compact.meta |= {"example": header["example"], "shapes": header["shapes"]}
     compact.load_state_dict(tensors)
     return compact.train(net.training)
+
+
+def _with_affine_norms(net: nn.Module, shapes: dict[str, list[int]]) -> None:
+    """Gives norms the weights that they needed for their gates."""
+    for name, module in net.named_modules():
+        if isinstance(module, _BatchNorm) and f"{name}.weight".lstrip(".") in shapes:
+            make_affine(module)
 
 
 def _is_gather(name: str) -> bool:
@@ -100,6 +114,17 @@ def _distinct(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, st
             same[name] = first
 
     return tensors, same
+
+
+def _json(header: dict[str, Any]) -> str:
+    try:
+        return json.dumps(header)
+    except TypeError as error:
+        raise TypeError(
+            "save writes down what the network is called with, which is tensors, numbers, text, "
+            f"and lists, tuples and dictionaries of them: {error}. Compact the network on such "
+            "an example."
+        ) from error
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
@@ -161,13 +186,6 @@ def _require_original(path: object, net: nn.Module, shapes: dict[str, list[int]]
             f"{path} was made from another network than this {type(net).__name__}: {name} had "
             f"shape {shapes.get(name)}, here it has {found.get(name)}. Give load a fresh original."
         )
-
-
-def _example(argument: dict[str, Any], like: Tensor) -> Any:
-    if "shape" not in argument:
-        return argument["value"]
-
-    return _like(torch.zeros(argument["shape"], dtype=getattr(torch, argument["dtype"])), like)
 
 
 def _like(tensor: Tensor, like: Tensor) -> Tensor:

@@ -225,3 +225,8 @@ def test_lazy_layers_are_an_error() -> None:
 
     with pytest.raises(ValueError, match=r"Layer '0' \(LazyLinear\) is not initialised yet"):
         gate_sites(net, torch.ones(1, 3))
+
+
+def test_a_network_that_is_converted() -> None:
+    with pytest.raises(ValueError, match=r"before it is converted, and '0' is Bayesian already"):
+        gate_sites(nn.Sequential(bayesianize(nn.Linear(4, 2), gate=L0(1.0))), torch.randn(2, 4))

@@ -1,6 +1,7 @@
 import copy
 import pickle
 import random
+import sys
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from models.lenet import lenet5, lenet_300_100, mlp
+from pyro_sparse.distributions import L0
+from pyro_sparse.nn import bayesianize
 from pyro_sparse.prune import compact, count
 from pyro_sparse.prune.surgery import CompactModule
 from tests.prune.nets import (
@@ -310,3 +313,53 @@ def test_a_network_that_does_not_repeat_itself_is_noticed() -> None:
 def test_round_to_is_a_positive_number(round_to: Any) -> None:
     with pytest.raises(ValueError, match=f"positive whole number, but got {round_to}"):
         compact(mlp(3, 2), torch.randn(1, 3), round_to=round_to)
+
+
+class Answers(nn.Module):
+    """Results of many kinds: with infinities, without numbers, truths, none at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        y = self.last(self.first(x).relu())
+        return y.masked_fill(x[:, :1] > 0, -torch.inf), y > 0, y[:0], y.argmax(1)
+
+
+def test_results_without_numbers_are_compared_as_they_are() -> None:
+    net = Answers()
+    zero(net.first.weight, [0, 1])
+
+    smaller = compact(net, torch.tensor([[1.0, 2, 3, 4], [-1, 2, 3, 4]]))
+
+    assert widths(smaller)["first"] == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ([1.0, torch.inf], [1.0, torch.inf], True),
+        ([1.0, torch.inf], [1.0, -torch.inf], False),
+        ([1.0, torch.inf], [1.1, torch.inf], False),
+        ([1.0, torch.nan], [1.0, 1.0], False),
+        ([100.0, 0.0], [100.0, 1e-3], True),
+        ([True], [False], False),
+        ([1, 2], [1, 3], False),
+        ([], [], True),
+        ([1.0], [1.0, 1.0], False),
+    ],
+)
+def test_what_counts_as_equal(before: list[Any], after: list[Any], same: bool) -> None:
+    agree = sys.modules["pyro_sparse.prune.compact"]._agree
+
+    assert agree(torch.tensor(before), torch.tensor(after)) is same
+
+
+def test_a_network_is_frozen_first() -> None:
+    net = nn.Sequential(bayesianize(mlp(4, 3, 2), gate=L0(1.0)))
+
+    with pytest.raises(
+        ValueError, match=r"Sequential is still Bayesian. Freeze it first: compact"
+    ):
+        compact(net, torch.randn(2, 4))

@@ -101,3 +101,8 @@ def test_the_table_ends_with_the_totals() -> None:
 def test_an_unknown_layer() -> None:
     with pytest.raises(KeyError, match="no layer is called 'fc9'; there are fc1, fc2, fc3"):
         count(lenet_300_100(), torch.zeros(1, 784))["fc9"]
+
+
+def test_an_example_without_a_batch() -> None:
+    with pytest.raises(ValueError, match=r"a tensor that has a batch dimension, and got 1 arg"):
+        count(nn.Identity(), (torch.tensor(1.0),))

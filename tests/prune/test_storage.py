@@ -13,7 +13,8 @@ from torch import nn
 
 from models.lenet import lenet5, mlp
 from models.resnet import resnet20
-from pyro_sparse.prune import compact, storage
+from pyro_sparse.nn.folding import make_affine
+from pyro_sparse.prune import compact, count, storage
 from pyro_sparse.prune.storage import load, save
 from pyro_sparse.prune.surgery import CompactModule
 from tests.common import ROOT
@@ -111,6 +112,74 @@ def test_tied_parameters_are_stored_once_and_stay_tied(path: Path) -> None:
 
     assert again.get_parameter("first.weight") is again.get_parameter("second.weight")
     assert path.stat().st_size < 1.5 * 4 * (64 * 64 + 64 * 9 + 4 * 64)
+
+
+def test_what_gates_untied_stays_apart(path: Path) -> None:
+    class Language(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.out = nn.Embedding(7, 6), nn.Linear(6, 7)
+            self.out.weight = self.embed.weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.out(self.embed(x).tanh())
+
+    net = Language()
+    net.out.weight = nn.Parameter(net.embed.weight.detach().clone())
+    net.out.weight.data[:, 1:] *= torch.rand(5)
+    x = torch.randint(7, (2, 3))
+    save(path, compact(net, x))
+
+    assert_same(net, load(path, Language()).eval(), x)
+
+
+def test_norms_that_got_a_weight_for_their_gate(path: Path) -> None:
+    def build() -> nn.Sequential:
+        return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, affine=False), nn.Linear(4, 2))
+
+    net = build().eval()
+    make_affine(net[1])
+    zero(net[1].weight, [0])
+    x = torch.randn(2, 3)
+    save(path, compact(net, x))
+
+    assert_same(net, load(path, build()).eval(), x)
+
+
+class Together(nn.Module):
+    """Its inputs come in containers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.last = nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(6, 2)
+
+    def forward(self, given: dict[str, list[torch.Tensor]]) -> torch.Tensor:
+        first, second = given["u"][0], given["u"][1]
+        return self.last((self.a(first) + self.b(second)).relu())
+
+
+def test_inputs_in_containers(path: Path) -> None:
+    net = Together().eval()
+    zero(net.last.weight, slice(None), [0])
+    x = ({"u": [torch.randn(2, 4), torch.randn(2, 4)]},)
+    smaller = compact(net, x)
+    assert smaller.get_parameter("a.weight").shape == (5, 4)
+
+    save(path, smaller)
+
+    assert_same(net, load(path, Together()).eval(), x)
+    assert count(smaller, x).macs == 50
+
+
+def test_arguments_that_cannot_be_written_down(path: Path) -> None:
+    class Chosen(nn.Linear):
+        def forward(self, input: torch.Tensor, how: object = None) -> torch.Tensor:
+            return super().forward(input)
+
+    smaller = compact(Chosen(3, 2), (torch.randn(2, 3), object()))
+
+    with pytest.raises(TypeError, match=r"what the network is called with.*Compact the network"):
+        save(path, smaller)
 
 
 def test_the_file_shrinks_with_the_network(path: Path) -> None:

@@ -60,9 +60,9 @@ class Rearrange(Through):
             return not isinstance(dim, int) or dim % rank == axis + rank
         if self.trace.name(self.node) == "getitem":
             index = argument(self.node, 1, "")
-            parts = index if isinstance(index, tuple) else (index,)
+            parts = _spelt_out(index if isinstance(index, tuple) else (index,), rank)
             plain = all(isinstance(part, slice | int) for part in parts)
-            return not plain or parts[axis + rank : axis + rank + 1] not in ((), (slice(None),))
+            return not plain or parts[axis + rank] != slice(None)
 
         return False
 
@@ -98,12 +98,20 @@ def sizes_given(node: fx.Node, trace: Trace) -> tuple[Any, ...] | None:
     return tuple(node.args[1:]) if isinstance(number, int) else None
 
 
+def _spelt_out(index: tuple[Any, ...], rank: int) -> list[Any]:
+    """What an index asks of each axis of a tensor; new axes take nothing away."""
+    parts = [part for part in index if part is not None]
+    at = next((i for i, part in enumerate(parts) if part is ...), len(parts))
+    rest = [slice(None)] * (rank - len(parts) + (at < len(parts)))
+    return parts[:at] + rest + parts[at + 1 :]
+
+
 def _along_one_axis(numbers: Tensor) -> tuple[int, Tensor] | None:
     """The only axis along which the numbers differ, counted from the right, and the numbers.
 
     The first axis counts examples and is never the one.
     """
-    for axis in range(1, numbers.dim()):
+    for axis in range(1, numbers.dim() if numbers.numel() else 0):
         along = numbers.movedim(axis, 0).flatten(1)
         if (along == along[:, :1]).all():
             return axis - numbers.dim(), along[:, 0]

@@ -52,6 +52,10 @@ def moved(move: Move) -> dict[str, tuple[int, int]]:
         (lambda x: x.movedim(1, -1).flatten(1), 18),
         (lambda x: x.mean((2, 3), keepdim=True).squeeze(3).squeeze(2), 2),
         (lambda x: x.permute(0, 2, 3, 1).unsqueeze(1), 2),
+        (lambda x: x.mean((2, 3))[..., None, None].flatten(1), 2),
+        (lambda x: x[:, None].flatten(1), 18),
+        (lambda x: x[..., 0, :].flatten(1), 6),
+        (lambda x: x[:, ..., 1:].flatten(1), 12),
     ],
 )
 def test_units_are_followed(move: Move, features: int) -> None:
@@ -68,6 +72,9 @@ def test_units_are_followed(move: Move, features: int) -> None:
         lambda x: x.view(x.square().shape).flatten(1),
         lambda x: x.chunk(2, 1)[0].flatten(1),
         lambda x: x[:, :3].flatten(1),
+        lambda x: x.mean((2, 3))[..., :3],
+        lambda x: x[:, None, 1:].flatten(1),
+        lambda x: x[None, :, :3].flatten(2).squeeze(0),
     ],
 )
 def test_units_spread_over_two_axes_or_are_mixed_all_stay(move: Move) -> None:
