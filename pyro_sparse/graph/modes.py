@@ -42,7 +42,7 @@ def with_modes(graph: fx.Graph, root: nn.Module, net: nn.Module) -> None:
 
         path = _path(node)
         own = dict(net.named_modules()).get(path)
-        if type(own) in CALLED[name]:
+        if own is not None and type(own) in CALLED[name]:
             _put(graph, root, node, path, own)
         elif name in NOISE and argument(node, 2, "training", True) is False:
             made = NOISE[name](argument(node, 1, "p", 0.5)).eval()

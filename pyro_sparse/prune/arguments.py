@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CONTAINERS: dict[str, type] = {"list": list, "tuple": tuple}
+CONTAINERS: dict[str, type[list[Any]] | type[tuple[Any, ...]]] = {"list": list, "tuple": tuple}
 
 
 def described(argument: Any) -> dict[str, Any]:
@@ -21,9 +21,8 @@ def described(argument: Any) -> dict[str, Any]:
         return {"shape": list(argument.shape), "dtype": dtype}
     if type(argument) is dict:
         return {"dict": [[key, described(value)] for key, value in argument.items()]}
-    for name, kind in CONTAINERS.items():
-        if type(argument) is kind:
-            return {name: [described(value) for value in argument]}
+    if type(argument) in CONTAINERS.values():
+        return {type(argument).__name__: [described(value) for value in argument]}
 
     return {"value": argument}
 

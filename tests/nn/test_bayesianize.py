@@ -284,13 +284,6 @@ def test_attention_gets_projections_of_its_own() -> None:
             torch.testing.assert_close(condition(new, given)(x), layer(x))
 
 
-def test_gates_alone_on_a_computed_weight() -> None:
-    layer = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
-    new, x = bayesianize(layer, gate=L0(1.0)), torch.randn(5, 4)
-
-    torch.testing.assert_close(condition(new, {"gate": torch.ones(4)})(x), layer(x))
-
-
 def test_a_dictionary_says_where_gates_are() -> None:
     net = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3))
     new = bayesianize(net, gate=L0(1.0), gate_dim={"0": "in", "1": "out"})

@@ -156,7 +156,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "a gate on a computed norm": (
         lambda: bayesianize(
-            nn.Sequential(nn.utils.parametrizations.weight_norm(nn.BatchNorm1d(2), dim=None)),
+            nn.Sequential(nn.utils.parametrizations.weight_norm(nn.BatchNorm1d(2), dim=0)),
             gate=L0(1.0),
             gate_dim={"0": "out"},
         ),
@@ -166,7 +166,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a law for a computed bias": (
         lambda: bayesianize(
             nn.Sequential(
-                nn.utils.parametrizations.weight_norm(nn.Linear(2, 2), name="bias", dim=None)
+                nn.utils.parametrizations.weight_norm(nn.Linear(2, 2), name="bias", dim=0)
             ),
             bias=NORMAL,
         ),

@@ -47,7 +47,7 @@ class Joined(nn.Module):
 
 
 def test_the_name_numpy_has_for_a_dimension() -> None:
-    net = Joined(lambda a, b: torch.concatenate((a, b), axis=1))
+    net = Joined(lambda a, b: torch.concatenate((a, b), axis=1))  # type: ignore[call-arg]
     zero(net.a.weight, [0])
     zero(net.last.weight, slice(None), [5, 6])
 
