@@ -33,11 +33,11 @@ dense network's time for a batch of 128 images over the compact one's, taking tu
 largest one between outputs of the compact network and of the network with zeros on 2,000 test
 images, as a share of the largest output.
 
-**No row here is a complete training.** They were made on a CPU core that others used too, in
-less than an hour each: `images` says how many images they learnt from, `epochs` how often they
-saw them (after the plus sign as a dense network before). "Re-encoded" data are the images of
-CIFAR-10 as JPEG files of quality 75, so that errors are compared with those of the dense network
-on the same files only.
+**No row here is a complete training.** Each was made on one CPU core that others used too, in at
+most {hours:.1f} hours: `images` says how many images it learnt from, `epochs` how often it saw
+them (after the plus sign as a dense network before, in time of its own). "Re-encoded" data are
+the images of CIFAR-10 as JPEG files of quality 75, so that errors are compared with those of the
+dense network on the same files only.
 """
 
 FULL = """## Complete trainings
@@ -110,9 +110,9 @@ def command(row: Row) -> str:
 
 
 def page(rows: list[Row], pictures: list[str]) -> str:
-    head = ["", "network", "method", "data", "images", "epochs", "error", "best", "weights"]
+    columns = ["", "network", "method", "data", "images", "epochs", "error", "best", "weights"]
     table = as_markdown(
-        [*head, "MACs (expected)", "faster", "difference"],
+        [*columns, "MACs (expected)", "faster", "difference"],
         [line(n, r) for n, r in enumerate(rows, 1)],
     )
     made = "\n".join(["## Commands of the rows", "", "```bash", *map(command, rows), "```"])
@@ -120,7 +120,8 @@ def page(rows: list[Row], pictures: list[str]) -> str:
         f"python -m examples.cifar --net {net} --method {methods} --data cifar10"
         for net, methods in COMPLETE
     )
-    parts = [HEAD.rstrip(), table, *pictures, made, FULL.format(commands=complete).rstrip()]
+    head = HEAD.format(hours=max(row["seconds"] for row in rows) / 3600)
+    parts = [head.rstrip(), table, *pictures, made, FULL.format(commands=complete).rstrip()]
     return "\n\n".join(parts) + "\n"
 
 

@@ -27,6 +27,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "expected_macs": 503.0,
         "faster": 1.5,
         "difference": 2e-7,
+        "seconds": 4000.0,
         "commit": "0123456789abcdef+",
         "settings": {"pretrain": 5},
         "way": {"compiled": False, "channels_last": True},
@@ -61,7 +62,7 @@ def test_a_command_repeats_what_was_changed() -> None:
 
 
 def test_rows_stand_in_the_order_of_networks_and_methods(tmp_path: Path) -> None:
-    rows = [row(net="alexnet", method="vd"), row(), row(method="dense")]
+    rows = [row(net="alexnet", method="vd"), row(), row(method="dense", seconds=9.0)]
     for number, each in enumerate(rows):
         (tmp_path / f"{number}.json").write_text(json.dumps(each))
 
@@ -73,5 +74,6 @@ def test_rows_stand_in_the_order_of_networks_and_methods(tmp_path: Path) -> None
         ("resnet20", "budget"),
     ]
     text = page(found, ["![picture](a.png)"])
+    assert "most 1.1 hours" in text
     assert text.index("| 3 | resnet20 | L0 hard") < text.index("![picture]")
     assert "--net wrn_28_10 --method dense dropout l0 mdr_power budget" in text
