@@ -62,8 +62,9 @@ class Training:
     - "epoch", "step": how many were made; "seconds": how long they took, all together;
     - "loss": the negative bound, without a budget's term, and "nll": the expected negative
       log-likelihood in it. Both are means over the steps of the epoch, in nats an example;
-    - "kl": the divergences before their weight, in nats an example, and "kl_weight": at the last
-      step. None if the bound does not tell its parts, where "nll" is the loss;
+    - "kl": the divergences at the last step before their weight, in nats an example, and
+      "kl_weight": their weight at that step. Of a bound that does not tell its parts, such as
+      Pyro's, "kl" is None, "nll" is the loss, and a budget's term is in both;
     - "lr", "gate_lr": the learning rates of the last step;
     - "alive": the share of weights that are kept themselves, through a gate that is kept, after
       the last step. Compaction leaves less, as it removes what no later layer reads, too. None

@@ -399,10 +399,3 @@ def test_nothing_to_train() -> None:
 
     with pytest.raises(ValueError, match="Neither the model nor the guide"):
         fit(model, guide, (X, Y), epochs=1, progress=False)
-
-
-def test_the_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    fit(*program(), (X, Y), epochs=2, batch_size=30)
-
-    shown = capsys.readouterr().err
-    assert "epoch 2/2" in shown and "nll=" in shown and "6/6" in shown

@@ -2,8 +2,9 @@
 
 import pytest
 
+from pyro_sparse.infer import fit
 from pyro_sparse.infer.progress import Progress
-from tests.infer.programs import program, train
+from tests.infer.programs import data, program, train
 
 
 def test_it_shows_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
@@ -15,6 +16,13 @@ def test_it_shows_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().err
     assert "epoch 2/3" in shown and f"nll={training.row['nll']:.3g}" in shown
     assert "7/9" in shown
+
+
+def test_fit_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
+    fit(*program(), data(), epochs=2, batch_size=30)
+
+    shown = capsys.readouterr().err
+    assert "epoch 2/2" in shown and "nll=" in shown and "6/6" in shown
 
 
 def test_it_may_be_silent(capsys: pytest.CaptureFixture[str]) -> None:
