@@ -381,7 +381,6 @@ def of_all(kind: Any) -> Any:
         ({"lr": "a"}, ValueError, "lr is finite and not negative, got 'a'"),
         ({"kl_weight": None}, ValueError, "or a function of the step, got None"),
         ({"resume": None}, TypeError, "path of a checkpoint, got None"),
-        ({"scheduled": {"temperature": 0.5}}, TypeError, "'temperature' was given 0.5"),
         ({"optimizer": of_all(torch.optim.LBFGS)}, TypeError, "LBFGS evaluates the loss again"),
         ({"scheduler": StepLR}, TypeError, r"partial\(StepLR, step_size=100\), got <class"),
     ],

@@ -10,6 +10,7 @@ from pyro_sparse.infer.settings import (
     COMPILED_FROM,
     WARM_UP,
     build_bound,
+    check_functions,
     examples_of,
     seed_all,
 )
@@ -58,6 +59,13 @@ def test_long_trainings_are_compiled(compile: bool | str, steps: int, compiled: 
     bound = build_bound(None, 1.0, None, steps, compile)
 
     assert isinstance(bound, TraceSparse_ELBO) and bound.compile == compiled
+
+
+def test_what_is_scheduled_follows_a_function() -> None:
+    check_functions([], {"temperature": lambda step: 0.5}, None)
+
+    with pytest.raises(TypeError, match="'temperature' was given 0.5"):
+        check_functions([], {"temperature": 0.5}, None)
 
 
 def test_seeds() -> None:
