@@ -327,7 +327,8 @@ def _maximise(guide: Callable) -> None:
 
 
 def _facts(training: Training, unseen: Batches | None, budget: Budget | None) -> dict[str, Any]:
-    model, guide = training.averaged or (training.model, training.guide)
+    pair: tuple[Any, Any] = training.averaged or (training.model, training.guide)
+    model, guide = pair
     facts: dict[str, Any] = {"alive": share_alive(model, guide)}
     if budget is not None:
         facts |= {"size": budget.size(guide), "multiplier": budget.multiplier.max().item()}

@@ -1,6 +1,7 @@
 """Cheap facts about a posterior."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
@@ -103,7 +104,7 @@ def test_the_classifier_is_left_as_it_was() -> None:
 
 
 WEIGHT = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
-SEEN = torch.arange(90) < 30
+SEEN: Any = torch.arange(90) < 30
 WRONG = torch.where(SEEN, Y, (Y + 1) % 3)  # where it is hidden
 
 
@@ -152,7 +153,7 @@ def test_plates_of_outputs_do_not_count() -> None:
 def test_what_is_masked_is_left_out(how: str) -> None:
     def masked(logits: Tensor, y: Tensor) -> None:
         law = dist.Categorical(logits=logits)
-        with poutine.mask(mask=SEEN if how == "handler" else torch.tensor(True)):
+        with poutine.mask(mask=SEEN if how == "handler" else True):
             pyro.sample("y", law if how == "handler" else law.mask(SEEN), obs=y)
 
     found = at_a_point(masked, (X, WRONG))

@@ -67,6 +67,7 @@ def test_what_is_meant() -> None:
     assert meant(0.1, None, None) == ("weights", 0.1)
     assert meant(None, 1000, None) == ("macs", 1000)
     assert meant(None, None, 0.75) == ("weights", 0.25)
-    assert meant(np.float32(0.5), None, None) == ("weights", 0.5)
+    half: Any = np.float32(0.5)
+    assert meant(half, None, None) == ("weights", 0.5)
     with pytest.raises(ValueError, match="one of weights, macs and sparsity"):
         meant(0.1, 0.1, None)

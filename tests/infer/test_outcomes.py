@@ -21,7 +21,7 @@ from pyro_sparse.infer.outcomes import (
 )
 
 X = torch.randn(6, 3)
-SEEN = torch.tensor([True, True, False, True, False, True])
+SEEN: Any = torch.tensor([True, True, False, True, False, True])
 
 
 def once(x: Tensor) -> None:

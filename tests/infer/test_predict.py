@@ -253,7 +253,8 @@ def test_a_term_without_data_is_not_predicted() -> None:
         pyro.factor("term", -x.square().sum())
         line(x, y)
 
-    assert predict(model, line_guide, torch.randn(5, 3), 3).mean.shape == (5,)
+    found: Any = predict(model, line_guide, torch.randn(5, 3), 3)
+    assert found.mean.shape == (5,)
 
 
 def test_a_law_without_a_mean_is_named() -> None:

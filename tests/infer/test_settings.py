@@ -64,7 +64,7 @@ def test_long_trainings_are_compiled(compile: bool | str, steps: int, compiled: 
 def test_what_is_scheduled_follows_a_function() -> None:
     check_functions([], {"temperature": lambda step: 0.5}, None)
 
-    with pytest.raises(TypeError, match="'temperature' was given 0.5"):
+    with pytest.raises(TypeError, match=r"'temperature' was given 0\.5"):
         check_functions([], {"temperature": 0.5}, None)
 
 

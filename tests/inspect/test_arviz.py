@@ -215,7 +215,7 @@ def test_files_hold_everything(result: Any, tmp_path: Any, suffix: str) -> None:
 
 @pytest.mark.parametrize("how", ["handler", "law"])
 def test_hidden_data_have_no_likelihood(how: str) -> None:
-    seen = torch.tensor([True, False, True, True])
+    seen: Any = torch.tensor([True, False, True, True])
 
     def model(x: Tensor, y: Tensor) -> None:
         slope = pyro.sample("slope", Normal(torch.zeros(2), 1.0).to_event(1))

@@ -117,4 +117,4 @@ def test_there_are_bins(score):
 
 def test_arrays_are_converted_first():
     with pytest.raises(TypeError, match="they are ndarray and Tensor; convert with"):
-        c.calibration_scores(np.full((4, 2), 0.5), torch.zeros(4))
+        c.calibration_scores(np.full((4, 2), 0.5), torch.zeros(4))  # type: ignore[arg-type]

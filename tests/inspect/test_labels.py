@@ -102,7 +102,7 @@ class Many(nn.Module):
     ],
 )
 def test_dimensions_follow_the_layer(site: str, names: list[str]) -> None:
-    gate = {"gate": L0(0.1), "gate_dim": {"last": "weight"}}
+    gate: dict[str, Any] = {"gate": L0(0.1), "gate_dim": {"last": "weight"}}
     net = bayesianize(Many(), weight=Normal(0.0, 1.0), bias=Normal(0.0, 1.0), **gate)
     guide = AutoSparse(net)
 

@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from typing import Any
 
 import pandas as pd
 import pyro
@@ -173,7 +174,7 @@ def test_without_pandas_the_extra_is_named(
 
 
 def test_a_notebook_shows_the_numbers_as_the_print_does(trained: Trained) -> None:
-    table = report(trained.model, trained.guide, trained.x[:3])
+    table: Any = report(trained.model, trained.guide, trained.x[:3])
 
     shown = table._repr_html_()
     assert f"<td>{table.loc['fc1', 'prob_active']:.3f}</td>" in shown
