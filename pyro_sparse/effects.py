@@ -1,6 +1,12 @@
-r"""The two things we ask of Pyro's message stack; no other file touches it."""
+r"""The few things we ask of Pyro's message stack; no other file touches it."""
 
-__all__ = ["Replay", "StoredParameters", "emit_parameters", "heard_parameters"]
+__all__ = [
+    "Replay",
+    "StoredParameters",
+    "active_handlers",
+    "emit_parameters",
+    "heard_parameters",
+]
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -107,6 +113,15 @@ def _free_name(wanted: str, parameter: Tensor) -> str:
 
 def _is_of(node: Any, parameter: Tensor) -> bool:
     return node["type"] == "param" and node["value"].unconstrained() is parameter
+
+
+def active_handlers() -> list[Messenger]:
+    r"""The handlers around the running program that may change what it does.
+
+    A trace is none of them: it only listens.
+    """
+
+    return [handler for handler in _PYRO_STACK if not isinstance(handler, TraceMessenger)]
 
 
 def heard_parameters(trace: Trace) -> list[tuple[str, Tensor]]:

@@ -11,7 +11,13 @@ import torch
 from pyro import poutine
 from torch import Tensor, nn
 
-from pyro_sparse.effects import Replay, StoredParameters, emit_parameters, heard_parameters
+from pyro_sparse.effects import (
+    Replay,
+    StoredParameters,
+    active_handlers,
+    emit_parameters,
+    heard_parameters,
+)
 
 
 def guide() -> None:
@@ -162,3 +168,9 @@ def test_stored_parameters_are_read_anew() -> None:
     pyro.get_param_store()["scale"] = torch.tensor(1.0)
 
     assert stored["scale"].item() == 0.0
+
+
+def test_traces_are_no_handlers_that_change_a_program() -> None:
+    with poutine.trace(), poutine.scale(scale=2.0) as scale:
+        assert active_handlers() == [scale]
+    assert not active_handlers()

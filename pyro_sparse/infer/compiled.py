@@ -7,53 +7,35 @@ import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch._inductor
 from pyro import poutine
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from pyro_sparse.effects import StoredParameters, emit_parameters, heard_parameters
+from pyro_sparse.infer.call import Call
 from pyro_sparse.infer.graph import Graph, UntraceableError, capture
 from pyro_sparse.infer.parts import Parts
-from pyro_sparse.infer.surroundings import Surroundings, kind
+from pyro_sparse.infer.surroundings import Surroundings
 
 Evaluate = Callable[..., tuple[Tensor, Parts]]
+Value = TypeVar("Value")
 
 PATIENCE = 10  # evaluations in a row that were not compiled because something kept changing
+KEPT = 64  # situations that are remembered, and
+KEPT_EACH = 8  # graphs for one of them
+
+_OPAQUE = (
+    "A compiled program takes tensors, numbers, text and pytrees of them, and one argument is "
+    "a {0}. Register its class as a pytree (torch.export.register_dataclass({0}) for a "
+    "dataclass), or pass its tensors."
+)
 
 
 class CompileWarning(UserWarning):
     r"""A program that was to be compiled runs eagerly."""
-
-
-@dataclass
-class _Call:
-    """One evaluation: what is evaluated, on what."""
-
-    model: Callable
-    guide: Callable
-    leaves: list[Any]
-    structure: Any
-    weight: Tensor
-
-    @property
-    def tensors(self) -> list[Tensor]:
-        return [leaf for leaf in self.leaves if isinstance(leaf, Tensor)]
-
-    def with_tensors(self, tensors: Sequence[Tensor]) -> tuple[tuple, dict[str, Any]]:
-        given = iter(tensors)
-        leaves = [next(given) if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
-        return tree_unflatten(leaves, self.structure)
-
-    def key(self, extra: Any) -> tuple:
-        leaves = (kind(x) if isinstance(x, Tensor) else _hashable(x) for x in self.leaves)
-        autocast = (torch.is_autocast_enabled(d) for d in ("cpu", "cuda"))
-        modes = torch.is_grad_enabled(), torch.get_default_dtype(), *autocast
-        programs = id(self.model), id(self.guide)
-        return programs, self.structure, tuple(leaves), kind(self.weight), modes, extra
 
 
 @dataclass
@@ -68,7 +50,7 @@ class _Compiled:
     parameters: list[tuple[str, Tensor]]
     joint: bool
 
-    def __call__(self, call: _Call) -> tuple[Tensor, Parts]:
+    def __call__(self, call: Call) -> tuple[Tensor, Parts]:
         emit_parameters(self.parameters)
         inputs = [call.weight, *call.tensors, *self.graph.read()]
         if not self.joint:
@@ -107,13 +89,25 @@ class _Deliver(torch.autograd.Function):
         return (None, None, None, *(gradient * scale for gradient in ctx.saved_tensors))
 
 
+class _Recent(dict[tuple, Value]):
+    """Forgets its oldest entries."""
+
+    def __setitem__(self, key: tuple, value: Value) -> None:
+        self.pop(key, None)
+        super().__setitem__(key, value)
+        while len(self) > KEPT:
+            del self[next(iter(self))]
+
+
 class CompiledBound:
     r"""Evaluates a bound through compiled graphs, one for each situation met twice.
 
-    A situation is what the arguments look like, the modes of torch, and everything around model
-    and guide that a graph cannot take as an input. Where tensors are replaced by others of the
-    same kind, they are read anew; where anything else changes, the program runs eagerly, and is
-    captured again when it meets the same situation a second time in a row.
+    A situation is what the arguments look like, the modes of torch, the handlers of Pyro that are
+    active, and everything around model and guide that a graph cannot take as an input. Where
+    tensors are replaced by others of the same kind, they are read anew; where anything else
+    changes, the program runs eagerly, and is captured again when it meets the same situation a
+    second time in a row. The oldest situations are forgotten. A copy, pickled or not, starts
+    without graphs.
 
     Args:
         evaluate: The eager bound, a function of (weight, model, guide, args, kwargs) that returns
@@ -141,10 +135,21 @@ class CompiledBound:
         self.mode = mode
         self.fallback = fallback
         self.also = also
-        self._compiled: dict[tuple, list[_Compiled]] = {}
-        self._met: dict[tuple, tuple[Surroundings, list[tuple[str, Tensor]]]] = {}
-        self._eager: set[tuple] = set()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._compiled: _Recent[list[_Compiled]] = _Recent()
+        self._met: _Recent[tuple[Surroundings, list[tuple[str, Tensor]]]] = _Recent()
+        self._eager: _Recent[Any] = _Recent()
         self._missed = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Graphs read the tensors they were captured with, which a copy does not have.
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
 
     def __call__(
         self,
@@ -157,7 +162,12 @@ class CompiledBound:
     ) -> tuple[Tensor, Parts]:
         r"""The loss and its parts."""
 
-        call = _Call(model, guide, *tree_flatten((args, kwargs)), weight)
+        call = Call(weight, model, guide, args, kwargs)
+        opaque = call.opaque
+        if opaque is not None:
+            self._give_up((opaque,), None, UntraceableError(_OPAQUE.format(opaque.__name__)))
+            return self._run_eagerly((opaque,), call)
+
         key = call.key(extra)
         for compiled in self._compiled.get(key, ()):
             if compiled.around.change() is None:
@@ -168,45 +178,53 @@ class CompiledBound:
             try:
                 return self._compile(key, call)(call)
             except Exception as error:
-                if not self.fallback:
-                    raise
-                self._eager.add(key)
-                warnings.warn(f"Stays eager. {error}", CompileWarning, stacklevel=5)
+                self._give_up(key, (model, guide, call.handlers), error)
         return self._run_eagerly(key, call)
 
-    def _run_eagerly(self, key: tuple, call: _Call) -> tuple[Tensor, Parts]:
+    def _give_up(self, key: tuple, held: Any, error: Exception) -> None:
+        if not self.fallback:
+            raise error
+        if key not in self._eager:
+            self._eager[key] = held  # kept, so that nothing else gets its identity
+            warnings.warn(f"Stays eager. {error}", CompileWarning, stacklevel=6)
+
+    def _run_eagerly(self, key: tuple, call: Call) -> tuple[Tensor, Parts]:
         args, kwargs = call.with_tensors(call.tensors)
         with poutine.trace(param_only=True) as heard:
             result = self.evaluate(call.weight, call.model, call.guide, args, kwargs)
         if key not in self._eager:
             parameters = heard_parameters(heard.trace)
             stored = StoredParameters(name for name, _ in parameters)
-            around = Surroundings(call.model, call.guide, stored, *self.also)
+            around = Surroundings(call.model, call.guide, stored, *self.also, *call.handlers)
             self._met[key] = around, parameters
         return result
 
     def _met_again(self, key: tuple) -> bool:
-        if key not in self._met:
+        if key in self._met:
+            changed = self._met[key][0].change()
+        elif any(looks == key[-1] for *_, looks in self._met):
+            changed = "the model or the guide is another object, or it"
+        else:
             return False
 
-        changed = self._met[key][0].change()
         self._missed = 0 if changed is None else self._missed + 1
         if self._missed == PATIENCE:
             warnings.warn(
                 f"Not compiled {PATIENCE} times in a row, last because {changed} had changed. "
-                "Keep numbers that change from step to step in tensors (a buffer).",
+                "Keep numbers that change from step to step in tensors (a buffer), and pass the "
+                "same model and guide each time.",
                 CompileWarning,
                 stacklevel=6,
             )
         return changed is None
 
-    def _compile(self, key: tuple, call: _Call) -> _Compiled:
+    def _compile(self, key: tuple, call: Call) -> _Compiled:
         around, parameters = self._met.pop(key)
         devices = {tensor.device.type for _, tensor in around.tensors}
         _require_compiler(devices)
 
-        arguments = [call.weight, *call.tensors]
-        candidates = [t for _, t in around.tensors] + call.tensors
+        arguments = call.aliases()
+        candidates = [t for _, t in around.tensors] + arguments[1:]
         trained = list({id(t): t for t in candidates if t.requires_grad}.values())
         trained = trained if torch.is_grad_enabled() else []
         joint = bool(trained) and self._wants_joint(trained)
@@ -226,7 +244,7 @@ class CompiledBound:
             parameters=parameters,
             joint=joint,
         )
-        self._compiled.setdefault(key, []).append(compiled)
+        self._compiled[key] = [*self._compiled.get(key, ()), compiled][-KEPT_EACH:]
         return compiled
 
     def _wants_joint(self, trained: Sequence[Tensor]) -> bool:
@@ -238,7 +256,7 @@ class CompiledBound:
 class _Program:
     """The bound as a function of tensors: loss, parts, and gradients where they are asked for."""
 
-    def __init__(self, evaluate: Evaluate, call: _Call, trained: Sequence[Tensor]) -> None:
+    def __init__(self, evaluate: Evaluate, call: Call, trained: Sequence[Tensor]) -> None:
         self.evaluate = evaluate
         self.call = call
         self.trained = trained
@@ -285,11 +303,3 @@ def _require_compiler(devices: set[str]) -> None:
             "Compiling for a CPU needs a C++ compiler, and none of "
             f"{names} was found. Install g++ or clang, name one in CXX, or use compile=False."
         )
-
-
-def _hashable(leaf: Any) -> Any:
-    try:
-        hash(leaf)
-    except TypeError:
-        return id(leaf)
-    return type(leaf), leaf

@@ -36,7 +36,7 @@ class TraceSparse_ELBO(ELBO):
     - understands `Local` samples, and evaluates no density of a weight;
     - takes a divergence from the registry, and estimates one from a draw only where there is no
       rule and neither law has atoms; `parts` says which;
-    - never applies a rule to a point mass that carries a Jacobian;
+    - counts the Jacobian that a point mass carries, which its rules know nothing of;
     - asks model and guide to state the same scale and mask: to temper the divergences, use
       `kl_weight`, not `poutine.scale`.
 
@@ -191,7 +191,8 @@ class TraceSparse_ELBO(ELBO):
         args: tuple,
         kwargs: dict[str, Any],
     ) -> tuple[Tensor, Parts]:
-        extra = self.num_particles, self.cache_key and self.cache_key()
+        state = self.cache_key and self.cache_key()
+        extra = self.num_particles, self.variance_dtype, state
         weight = torch.as_tensor(weight, dtype=torch.get_default_dtype())
         return bound(weight, model, guide, args, kwargs, extra)
 

@@ -14,7 +14,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pyro_sparse.infer.surroundings import Place, Surroundings
+from pyro_sparse.infer.places import Place
+from pyro_sparse.infer.randomness import random_state, restore_random_state
+from pyro_sparse.infer.surroundings import Surroundings
 
 
 class UntraceableError(RuntimeError):
@@ -96,18 +98,17 @@ def capture(
             it, or uses an operation that cannot be part of a graph.
     """
 
-    kept = [(t, t.detach().clone()) for _, t in around.tensors if not _overlaps(t)]
+    exposed = [*arguments, *(tensor for _, tensor in around.tensors)]
+    kept = [(t, t.detach().clone()) for t in exposed if not _overlaps(t)]
+    generators = random_state()
     try:
-        with (
-            torch.random.fork_rng(),
-            pyro.validation_enabled(False),
-            _NoLooking(around),
-            _NoExport(),
-        ):
+        with pyro.validation_enabled(False), _NoLooking(around), _NoExport():
             module = make_fx(program, tracing_mode="real")(*arguments)
+        _check_draws(generators)
     except Exception as error:
         raise UntraceableError(_explanation(error)) from error
     finally:
+        restore_random_state(generators)
         with torch.no_grad():
             for tensor, value in kept:
                 # Not every change counts a version: batch norm's and fused updates do not.
@@ -123,7 +124,28 @@ def capture(
         )
 
     lifted = _lift(module)
-    return Graph(module, [around.place_of(tensor) for tensor in lifted], lifted)
+    places = [around.place_of(tensor) for tensor in lifted]
+    _check_found(lifted, places)
+    return Graph(module, places, lifted)
+
+
+def _check_draws(before: Mapping[str, Any]) -> None:
+    """A graph draws from torch's generator only; numbers of another one would stay the same."""
+    now = random_state()
+    for name in ("python", "numpy"):
+        if name in before and before[name] != now[name]:
+            raise UntraceableError(f"the program draws from the generator of {name}")
+
+
+def _check_found(lifted: Sequence[Tensor], places: Sequence[Place | None]) -> None:
+    """What is trained must be found, or its gradient would be lost."""
+    for tensor, place in zip(lifted, places, strict=True):
+        if place is None and tensor.requires_grad:
+            raise UntraceableError(
+                f"The program reads a trained tensor of shape {tuple(tensor.shape)} that cannot "
+                "be found around it. Make it an attribute of the model or the guide, or use "
+                "compile=False."
+            )
 
 
 def _overlaps(tensor: Tensor) -> bool:

@@ -1,55 +1,21 @@
-r"""Everything a program's numbers come from beside its arguments, found by looking around it.
+r"""Everything a program's numbers come from beside its arguments, and whether it has changed.
 
 A compiled graph holds what it was traced with. It may be used again only while nothing around
-the program has changed, or what has changed is an input of the graph. `Surroundings` lists what
-can be reached from a program (attributes, containers, closures, the globals its functions name),
-and says later whether it is still the same.
+the program has changed, or what has changed is an input of the graph. `Surroundings` keeps what
+can be reached from a program, and says later whether it is still the same.
 """
 
-__all__ = ["Place", "Surroundings", "kind"]
+__all__ = ["Surroundings", "kind"]
 
-import functools
-import types
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.distributions import Distribution
-from torch.optim import Optimizer
+from torch import Tensor
 
-_SCALARS = (bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device)
-_ENTERED = nn.Module, Optimizer, Distribution, Mapping, list, tuple, functools.partial
-_FOREIGN = ("torch", "pyro", "pyro_sparse", "builtins", "numpy", "functools", "typing", "weakref")
-
-
-class Place(NamedTuple):
-    r"""Where a value is kept: `holder[key]`, and how one gets there."""
-
-    holder: Any
-    key: Any
-    path: str
-
-    def read(self) -> Any:
-        r"""The value that is there now; None where there is no such place any more."""
-
-        try:
-            return self.holder[self.key]
-        except (KeyError, IndexError):
-            return None
-
-
-class _Cell:
-    """A closure's variable, readable like an entry."""
-
-    def __init__(self, cell: types.CellType) -> None:
-        self.cell = cell
-
-    def __getitem__(self, key: int) -> Any:
-        try:
-            return self.cell.cell_contents
-        except ValueError as error:
-            raise KeyError(key) from error
+from pyro_sparse.infer.places import SCALARS, Box, Place
+from pyro_sparse.infer.reached import reached
 
 
 class Surroundings:
@@ -60,15 +26,21 @@ class Surroundings:
     """
 
     def __init__(self, *programs: Any) -> None:
-        self.tensors: list[tuple[Place, Tensor]] = []
-        self._scalars: list[tuple[Place, Any]] = []
-        self._objects: list[tuple[Place, Any]] = []
-        self._sizes: list[tuple[Any, int, str]] = []
-        self._inputs: set[int] = set()
-        self._seen: set[int] = set()
-        for index, program in enumerate(programs):
-            self._visit(Place(programs, index, type(program).__name__), program)
-        del self._seen
+        self._programs = programs  # kept, so that nothing else gets the identity of one
+        boxes = reached(*programs)
+        self.tensors = list(_tensors(boxes))
+        self._boxes = [(box, _now(box)) for box in boxes if box.live]
+        self._live = [iterable for box, _ in self._boxes for iterable in box.live]
+        self._held = list(chain.from_iterable(self._live))
+        self._ids = [*map(id, self._held)]
+        self._released: dict[int, list[Place]] = {}
+
+        strided = {id(t): t for _, t in self.tensors if t.layout is torch.strided}
+        self._distinct = list(strided.values())
+        self._kinds = [kind(tensor) for tensor in self._distinct]
+        self._guards = torch._C._dynamo.guards.TensorGuards(
+            *self._distinct, dynamic_dims_sizes=None, dynamic_dims_strides=None
+        )
 
     def place_of(self, tensor: Tensor) -> Place | None:
         r"""Where a tensor is kept, None if it is not around the program."""
@@ -76,99 +48,63 @@ class Surroundings:
         return next((place for place, known in self.tensors if known is tensor), None)
 
     def release(self, tensors: Sequence[Tensor]) -> None:
-        r"""Lets these tensors be replaced by others of the same kind: they are read anew."""
+        r"""Lets these tensors be replaced by others of the same kind: they are read anew.
 
-        self._inputs = {id(tensor) for tensor in tensors}
+        A tensor that is kept in several places is one input, and must be replaced in all.
+        """
+
+        self._released = {id(tensor): [] for tensor in tensors}
+        for place, tensor in self.tensors:
+            if id(tensor) in self._released:
+                self._released[id(tensor)].append(place)
 
     def change(self) -> str | None:
         r"""The path of something that is not what it was, None if all is as it was."""
 
-        # This runs before each step: plain loops over tuples, and no calls where nothing changed.
-        path = ""
-        try:
-            for (holder, key, path), value in self._scalars:
-                now = holder[key]
-                if now is not value and (type(now) is not type(value) or now != value):
-                    return path
-            for (holder, key, path), tensor in self.tensors:
-                now = holder[key]
-                if now is not tensor and not (id(tensor) in self._inputs and _alike(now, tensor)):
-                    return path
-            for (holder, key, path), value in self._objects:
-                if holder[key] is not value:
-                    return path
-        except (KeyError, IndexError):
-            return path
-        return next((path for box, size, path in self._sizes if len(box) != size), None)
+        # This runs before each step: where nothing changed, no loop here is one of Python's.
+        now = [*chain.from_iterable(self._live)]
+        if [*map(id, now)] != self._ids:
+            path = self._replaced()
+            if path is not None:
+                return path
+            self._held, self._ids = now, [*map(id, now)]
+        return None if self._guards.check(*self._distinct) else self._altered()
 
-    def _visit(self, place: Place, value: Any) -> None:
+    def _replaced(self) -> str | None:
+        for box, known in self._boxes:
+            now = _now(box)
+            if len(now) != len(known):
+                return box.path
+            for index, (new, old) in enumerate(zip(now, known, strict=True)):
+                if new is not old and not self._is_as_good(new, old):
+                    return box.places[index % len(box.places)].path if box.places else box.path
+        return None
+
+    def _is_as_good(self, new: Any, old: Any) -> bool:
+        if isinstance(old, Tensor):
+            places = self._released.get(id(old), ())
+            return _alike(new, old) and bool(places) and all(p.read() is new for p in places)
+        return isinstance(old, SCALARS) and type(new) is type(old) and new == old
+
+    def _altered(self) -> str | None:
+        """The path of a tensor that is the same object and of another kind."""
+        for tensor, known in zip(self._distinct, self._kinds, strict=True):
+            if kind(tensor) != known:
+                place = self.place_of(tensor)
+                assert place is not None
+                return place.path
+        return None
+
+
+def _tensors(boxes: Sequence[Box]) -> Iterator[tuple[Place, Tensor]]:
+    for place in (place for box in boxes for place in box.places):
+        value = place.read()
         if isinstance(value, Tensor):
-            self.tensors.append((place, value))
-        elif value is None or isinstance(value, _SCALARS):
-            self._scalars.append((place, value))
-        elif not _is_foreign(value):
-            self._objects.append((place, value))
-            self._enter(place.path, value)
-
-    def _enter(self, path: str, value: Any) -> None:
-        if id(value) in self._seen:
-            return
-        self._seen.add(id(value))
-
-        if isinstance(value, (dict, list, tuple)):
-            self._sizes.append((value, len(value), path))
-        for inner in _inside(path, value):
-            self._visit(inner, inner.read())
+            yield place, value
 
 
-def _inside(path: str, value: Any) -> Iterator[Place]:
-    if isinstance(value, Mapping):
-        yield from (Place(value, key, f"{path}[{_name(key)}]") for key in list(value))
-    elif isinstance(value, (list, tuple)):
-        yield from (Place(value, index, f"{path}[{index}]") for index in range(len(value)))
-    elif isinstance(value, types.MethodType):
-        yield from (Place([x], 0, path) for x in (value.__self__, value.__func__))
-    elif isinstance(value, functools.partial):
-        yield from (Place([x], 0, path) for x in (value.func, value.args, value.keywords))
-    elif isinstance(value, types.FunctionType):
-        yield from _around_function(path, value)
-    elif isinstance(vars(value) if hasattr(value, "__dict__") else None, dict):
-        yield from _attributes(path, value)
-
-
-def _attributes(path: str, value: Any) -> Iterator[Place]:
-    own = vars(value)
-    for name in ("state", "param_groups") if isinstance(value, Optimizer) else list(own):
-        if isinstance(value, nn.Module) and name in ("_parameters", "_buffers", "_modules"):
-            inner = own[name]
-            yield from (Place(inner, key, f"{path}.{key}") for key in list(inner))
-        elif not (isinstance(value, nn.Module) and name.endswith("_hooks_with_kwargs")):
-            yield Place(own, name, f"{path}.{name}")
-
-
-def _around_function(path: str, function: types.FunctionType) -> Iterator[Place]:
-    code = function.__code__
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        yield Place(_Cell(cell), 0, f"{path}.{name}")
-    for name in code.co_names:
-        if name in function.__globals__:
-            yield Place(function.__globals__, name, name)
-    yield from (Place([x], 0, path) for x in (function.__defaults__, function.__kwdefaults__))
-
-
-def _name(key: Any) -> str:
-    return f"a tensor {tuple(key.shape)}" if isinstance(key, Tensor) else repr(key)
-
-
-def _is_foreign(value: Any) -> bool:
-    if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
-        return True
-    if isinstance(value, _ENTERED):
-        return False
-
-    owner = value if isinstance(value, (types.FunctionType, types.MethodType)) else type(value)
-    package = (getattr(owner, "__module__", None) or "builtins").split(".")[0]
-    return package in _FOREIGN
+def _now(box: Box) -> list[Any]:
+    return list(chain.from_iterable(box.live))
 
 
 def _alike(left: Any, right: Tensor) -> bool:
@@ -176,6 +112,7 @@ def _alike(left: Any, right: Tensor) -> bool:
 
 
 def kind(tensor: Tensor) -> tuple:
-    r"""What a graph is made for: shape, strides, dtype, device, and whether it is trained."""
+    r"""What a graph is made for: shape, layout, dtype, device, and whether it is trained."""
 
-    return tensor.shape, tensor.stride(), tensor.dtype, tensor.device, tensor.requires_grad
+    strides = tensor.stride() if tensor.layout is torch.strided else tensor.layout
+    return tensor.shape, strides, tensor.dtype, tensor.device, tensor.requires_grad

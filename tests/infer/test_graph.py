@@ -1,5 +1,7 @@
 """Programs as graphs over everything they read."""
 
+import random
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -65,4 +67,30 @@ def test_the_operation_that_cannot_be_captured_is_named() -> None:
         return (torch.nonzero(x) * x.sum().item(),)
 
     with pytest.raises(UntraceableError, match=r"_local_scalar_dense|nonzero"):
+        capture(program, [torch.ones(3)], Surroundings(program))
+
+
+def test_other_generators_are_refused() -> None:
+    def program(x: Tensor) -> tuple[Tensor]:
+        return (x * random.random(),)
+
+    before = random.getstate()
+    with pytest.raises(UntraceableError, match="generator of python"):
+        capture(program, [torch.ones(3)], Surroundings(program))
+    assert random.getstate() == before
+
+
+def test_arguments_are_left_as_they_are() -> None:
+    x = torch.ones(3)
+    capture(lambda x: (x.add_(1),), [x], Surroundings())
+    assert x.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_trained_tensor_that_is_not_found_is_refused() -> None:
+    hidden = iter([torch.ones(3, requires_grad=True)])
+
+    def program(x: Tensor) -> tuple[Tensor]:
+        return (x * next(hidden),)
+
+    with pytest.raises(UntraceableError, match="attribute of the model"):
         capture(program, [torch.ones(3)], Surroundings(program))

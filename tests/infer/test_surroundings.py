@@ -1,6 +1,7 @@
 """What can be reached from a program, and whether it has changed."""
 
 import functools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyro_sparse.infer.surroundings import Place, Surroundings, kind
+from pyro_sparse.infer.surroundings import Surroundings, kind
 
 FACTOR = 2.0
 
@@ -119,9 +120,32 @@ def test_released_tensors_may_be_replaced_by_their_like() -> None:
     assert around.change() == "Program.tensor"
 
 
-def test_a_place_that_is_gone_reads_as_none() -> None:
-    assert Place({}, "a", "somewhere").read() is None
-    assert Place([1], 0, "somewhere").read() == 1
+def test_a_tensor_in_two_places_is_replaced_in_both() -> None:
+    program = Program()
+    program.table["tensor"] = program.tensor  # type: ignore[assignment]
+    around = Surroundings(program)
+    around.release([program.tensor])
+    program.tensor = torch.zeros(2)
+    assert around.change() == "Program.tensor"
+    program.table["tensor"] = program.tensor  # type: ignore[assignment]
+    assert around.change() is None
+
+
+def freeze(program: Program) -> None:
+    program.layer.weight.requires_grad_(False)
+
+
+def resize(program: Program) -> None:
+    program.layer.weight.data = torch.ones(3, 2)
+
+
+@pytest.mark.parametrize("alter", [freeze, resize, nn.Module.double])
+def test_one_object_of_another_kind_is_a_change(alter: Callable[[Program], Any]) -> None:
+    program = Program()
+    around = Surroundings(program)
+    around.release([program.layer.weight])
+    alter(program)
+    assert around.change() == "Program.layer.weight"
 
 
 def test_kind_tells_layouts_apart() -> None:
@@ -129,3 +153,12 @@ def test_kind_tells_layouts_apart() -> None:
     assert kind(square) == kind(torch.zeros(2, 2))
     assert kind(square) != kind(torch.ones(2, 2, requires_grad=True))
     assert kind(torch.ones(2, 3).T) != kind(torch.ones(3, 2))
+
+
+def test_programs_are_kept_while_their_surroundings_are() -> None:
+    """Another object at the same address would be taken for them."""
+    program: Any = lambda: None  # noqa: E731
+    known = weakref.ref(program)
+    around = Surroundings(program)
+    del program
+    assert known() is not None and around.change() is None
