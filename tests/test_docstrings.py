@@ -79,7 +79,8 @@ EVERYWHERE = {"self", "validate_args", "batch_shape", "event_shape", "args", "kw
 # What comes from this package, and from no source that could be named.
 OWN = {
     "graph": ["Plan", "Trace", "analyse"],
-    "local": ["Deferred", "SecondUseError", "law_tensors", "peel", "with_law_tensors"],
+    "local": ["Deferred", "SecondUseError", "law_tensors", "mark_weight", "peel"],
+    "local laws": ["with_law_tensors"],
     "nn": ["BayesianLayer", "GateSites", "Selector", "all_but", "bayesian_layers", "by_name"],
     "nn selectors": ["by_type", "gate_sites"],
     "guides": ["Family", "LawFamily", "Options", "PointFamily", "SiteSpec", "register_family"],

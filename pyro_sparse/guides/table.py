@@ -99,7 +99,8 @@ def register_family(prior: type[Distribution], role: str, builder: Builder) -> N
     Example:
         >>> from pyro.distributions import Laplace
         >>> from pyro_sparse.guides import PointFamily
-        >>> register_family(Laplace, "weight", lambda site, options: PointFamily(site.weights()))
+        >>> class Lasso(Laplace): pass
+        >>> register_family(Lasso, "weight", lambda site, options: PointFamily(site.weights()))
     """
 
     if role not in ("weight", "gate"):

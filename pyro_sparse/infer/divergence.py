@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from pyro.distributions import Delta, MaskedDistribution
-from pyro.distributions.util import scale_and_mask
+from pyro.distributions.util import scale_and_mask, sum_rightmost
 from pyro.poutine.trace_struct import Trace
 from torch import Tensor
 from torch.distributions import Distribution, Independent, TransformedDistribution
@@ -21,6 +21,7 @@ from torch.distributions.kl import (
 )
 
 from pyro_sparse.distributions import EmpiricalNormal
+from pyro_sparse.distributions.checks import is_tracing
 from pyro_sparse.distributions.gate import has_atoms
 from pyro_sparse.infer.gating import gate_probability
 from pyro_sparse.infer.statements import Site, is_true
@@ -94,8 +95,9 @@ def site_divergence(name: str, guide: Site, model: Site, guide_trace: Trace) -> 
         value = q.log_prob(guide["value"]) - p.log_prob(guide["value"])
         return SiteDivergence(_total(value, model), analytic=False)
 
-    probability = gate_probability(name, model, guide, guide_trace)
-    masks = [*_masks(q), *_masks(p)]
+    probability = gate_probability(name, model, guide_trace)
+    inner = len(peel(p).event_shape)
+    masks = [*_masks(q, inner), *_masks(p, inner)]
     value = _elementwise(rule, peel(q), peel(p), probability, masks)
     for mask in masks:
         value = scale_and_mask(value, mask=mask)
@@ -103,6 +105,8 @@ def site_divergence(name: str, guide: Site, model: Site, guide_trace: Trace) -> 
     event_dims = value.ndim - len(q.batch_shape)
     if event_dims > 0:
         value = value.sum(list(range(-event_dims, 0)))
+    if is_tracing():  # a later step may have the Jacobian that this one has not
+        value = value + _log_density(q)
     return SiteDivergence(_total(value, model), analytic=True)
 
 
@@ -122,14 +126,21 @@ def _total(value: Tensor, site: Site) -> Tensor:
     return scale_and_mask(value, site["scale"], site["mask"]).sum()
 
 
-def _masks(law: Distribution) -> Iterator[Any]:
-    """Masks inside a law, each beside the elements of its base law."""
-    inner = len(peel(law).event_shape)
+def _masks(law: Distribution, inner: int) -> Iterator[Any]:
+    """Masks inside a law, each beside the elements of a rule that sums `inner` dimensions."""
     while isinstance(law, (Independent, MaskedDistribution, Local)):
         if isinstance(law, MaskedDistribution):
             mask, summed = law._mask, len(law.event_shape) - inner
             yield mask.reshape(*mask.shape, *(1,) * summed) if isinstance(mask, Tensor) else mask
         law = law.law if isinstance(law, Local) else law.base_dist
+
+
+def _log_density(law: Distribution) -> Tensor | float:
+    """What a point mass carries as its log density, 0 of other laws."""
+    base = peel(law)
+    if not isinstance(base, Delta):
+        return 0.0
+    return sum_rightmost(base.log_density, base.log_density.ndim - len(law.batch_shape))
 
 
 def _carries_jacobian(q: Delta) -> bool:

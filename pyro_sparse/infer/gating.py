@@ -13,7 +13,7 @@ from pyro_sparse.infer.statements import Site
 from pyro_sparse.local import peel
 
 
-def gate_probability(name: str, model: Site, guide: Site, guide_trace: Trace) -> Tensor | None:
+def gate_probability(name: str, model: Site, guide_trace: Trace) -> Tensor | None:
     r"""P(z != 0) of the gate that a model's statement names, beside the site's elements.
 
     With `infer={"gated_by": gate}` the divergence of a weight and its gate is
@@ -29,7 +29,6 @@ def gate_probability(name: str, model: Site, guide: Site, guide_trace: Trace) ->
     Args:
         name: The gated site.
         model: The model's trace node of the gated site.
-        guide: The guide's trace node of the gated site.
         guide_trace: The guide's trace.
 
     Returns:
@@ -37,7 +36,7 @@ def gate_probability(name: str, model: Site, guide: Site, guide_trace: Trace) ->
 
     Raises:
         ValueError: The gate is missing or observed, has no probability of being active or no
-            atom, does not fit the site's shape, or gates a log-uniform weight.
+            atom, does not fit the shape of the site's divergence, or gates a log-uniform weight.
     """
 
     gate = model["infer"].get("gated_by")
@@ -59,12 +58,13 @@ def gate_probability(name: str, model: Site, guide: Site, guide_trace: Trace) ->
 
     fn: Any = guide_trace.nodes[gate]["fn"]
     probability = beside(model, fn.event_dim, law.prob_active)
-    shape = guide["fn"].shape()
+    shape = _elements(model)
     if _broadcast(probability.shape, shape) != shape:
         raise ValueError(
             f"{sites}, whose probabilities of shape {tuple(law.prob_active.shape)} do not spread "
-            f"over the site's shape {tuple(shape)} from the right. Give their place with "
-            'infer={"gated_view": shape}, for example (-1, 1) for a gate of the rows.'
+            f"over the shape {tuple(shape)} of its divergence from the right. Give their place "
+            'with infer={"gated_view": shape}, for example (-1, 1) for a gate of the rows; the '
+            "events of a joint law are gated as a whole."
         )
     return probability
 
@@ -107,10 +107,17 @@ def beside(model: Site, gate_event_dim: int, probability: Tensor) -> Tensor:
         return probability.reshape(view)
 
     batch = probability.ndim - gate_event_dim
-    missing = max(model["fn"].event_dim - gate_event_dim, 0)
+    event_dim = model["fn"].event_dim - len(peel(model["fn"]).event_shape)
+    missing = max(event_dim - gate_event_dim, 0)
     return probability.reshape(
         *probability.shape[:batch], *(1,) * missing, *probability.shape[batch:]
     )
+
+
+def _elements(model: Site) -> torch.Size:
+    """The shape of a site's divergence before it is summed: one number for each joint law."""
+    shape = model["fn"].shape()
+    return shape[: len(shape) - len(peel(model["fn"]).event_shape)]
 
 
 def _broadcast(left: torch.Size, right: torch.Size) -> torch.Size | None:

@@ -5,7 +5,7 @@ __all__: list[str] = []
 import torch
 from pyro.distributions import Delta, MaskedDistribution
 from torch import Tensor
-from torch.distributions import Distribution, register_kl
+from torch.distributions import Distribution, kl_divergence, register_kl
 
 from pyro_sparse.distributions import L0, L2, Gate
 
@@ -35,8 +35,18 @@ def _delta_l0(q: Delta, p: L0) -> Tensor:
     return p.energy(q.v)
 
 
-@register_kl(Distribution, L2)
 @register_kl(Delta, L2)
+def _delta_l2(q: Delta, p: L2) -> Tensor:
+    """A point against the L2 penalty: its energy, exact.
+
+    References:
+        Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
+        2018), https://arxiv.org/abs/1712.01312
+    """
+    return p.energy(q.v)
+
+
+@register_kl(Distribution, L2)
 def _second_moment_l2(q: Distribution, p: L2) -> Tensor:
     r"""Any law with a second moment against the L2 penalty: :math:`\lambda E[w^2] / 2`, exact.
 
@@ -50,7 +60,18 @@ def _second_moment_l2(q: Distribution, p: L2) -> Tensor:
             f"{tuple(p.event_shape)}. Call `.to_event(n)` on both laws."
         )
 
-    return p.penalty * (q.mean.square() + q.variance) / 2
+    return p.penalty * (_moment(q, "mean").square() + _moment(q, "variance")) / 2
+
+
+def _moment(q: Distribution, name: str) -> Tensor:
+    try:
+        return getattr(q, name)
+    except NotImplementedError:
+        # Pyro would take this error for a missing rule, and estimate.
+        raise TypeError(
+            f"The divergence from an L2 penalty is an expected square, and {type(q).__name__} has "
+            f"no {name}. Give its class the property, or another prior to its site."
+        ) from None
 
 
 @register_kl(MaskedDistribution, L2)
@@ -61,5 +82,5 @@ def _masked_l2(q: MaskedDistribution, p: L2) -> Tensor:
         Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
         2018), https://arxiv.org/abs/1712.01312
     """
-    kl = _second_moment_l2(q.base_dist, p)
+    kl = kl_divergence(q.base_dist, p)
     return torch.where(torch.as_tensor(q._mask, device=kl.device), kl, torch.zeros_like(kl))

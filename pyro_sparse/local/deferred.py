@@ -252,7 +252,13 @@ def as_activation(value: Tensor) -> Tensor:
 
 
 def mark_weight(tensor: Tensor) -> None:
-    r"""Notes that an ordinary tensor is a weight, of which torch itself shows no sign."""
+    r"""Notes that an ordinary tensor is a weight, of which torch itself shows no sign.
+
+    A gate that multiplies it is drawn once, and not once a row.
+
+    Args:
+        tensor: The weight, of any shape; it gets the mark as an attribute.
+    """
 
     tensor._is_weight = True  # type: ignore[attr-defined]
 

@@ -10,6 +10,7 @@ import torch
 from pyro import poutine
 from torch import Tensor
 from torch.distributions import Independent, constraints, kl_divergence, register_kl
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from pyro_sparse import Local
 from pyro_sparse.distributions import (
@@ -99,6 +100,49 @@ def test_a_point_with_a_jacobian_is_evaluated_with_it() -> None:
     assert not found.analytic
     torch.testing.assert_close(found.value, density.sum() - p.log_prob(value))
     torch.testing.assert_close(kl_divergence(q, p), -p.log_prob(value))
+
+
+def test_a_jacobian_is_counted_without_looking_at_its_value() -> None:
+    """A graph that was captured while it was 0 would be wrong as soon as it is not."""
+    value, prior = torch.rand(4), PRIOR.to_event(1)
+
+    def of(density: Tensor) -> Tensor:
+        return divergence(dist.Delta(value, density).to_event(1), prior).value
+
+    with pyro.validation_enabled(False):  # it looks at values, which a graph has none of
+        graph = make_fx(of)(torch.zeros(4))
+
+    torch.testing.assert_close(graph(torch.ones(4)), 4 - prior.log_prob(value))
+
+
+JOINT_POINTS: dict[str, tuple[Any, Any]] = {
+    "L2": (L2(torch.full((2, 3), 2.0)), lambda v: v.square().sum((-2, -1))),
+    "normal": (
+        dist.Normal(torch.zeros(2, 3), 1.0),
+        lambda v: -dist.Normal(0.0, 1.0).log_prob(v).sum((-2, -1)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", JOINT_POINTS)
+def test_points_in_the_way_of_pyros_guides(name: str) -> None:
+    """One joint point with all its dimensions, and one log density for it."""
+    prior, energy = JOINT_POINTS[name]
+    value = torch.randn(5, 2, 3)
+
+    for density in (torch.zeros(5), torch.randn(5)):
+        point = dist.Delta(value, density, event_dim=2)
+        found = divergence(point, prior.expand((5, 2, 3)).to_event(2))
+        torch.testing.assert_close(found.value, (energy(value) + density).sum())
+
+
+def test_masks_of_joint_points() -> None:
+    value, mask = torch.randn(3, 4), torch.tensor([True, False, True])
+    q, p = dist.Delta(value, event_dim=1).mask(mask), dist.Normal(torch.zeros(3, 4), 1.0)
+
+    found = divergence(q, p.to_event(1))
+
+    torch.testing.assert_close(found.value, -p.log_prob(value)[mask].sum())
 
 
 def test_event_dimensions_of_the_laws_may_come_from_anywhere() -> None:

@@ -44,13 +44,13 @@ def divergence(
     def model() -> None:
         if z is not None:
             pyro.sample("z", L0(torch.tensor(1.0)).expand(z.batch_shape).to_event(z_dims()))
-        pyro.sample("w", prior.to_event(2), infer=said)
+        pyro.sample("w", prior.to_event(2 - prior.event_dim), infer=said)
         pyro.sample("obs", dist.Normal(0.0, 1.0), obs=torch.tensor(0.0))
 
     def guide() -> None:
         if z is not None:
             pyro.sample("z", (guided or z).to_event(z_dims()))
-        pyro.sample("w", weight.to_event(2))
+        pyro.sample("w", weight.to_event(2 - weight.event_dim))
 
     def z_dims() -> int:
         return len(z.batch_shape)
@@ -205,6 +205,38 @@ def test_gates_without_an_atom_need_consent() -> None:
     torch.testing.assert_close(found["w"], (KL * MIXTURE.prob_active).sum())
 
 
+def joint(mean: float) -> Any:
+    """Rows that are multivariate normals, made to have a second event dimension."""
+    return dist.MultivariateNormal(torch.full((3, 4), mean), torch.eye(4))
+
+
+def test_gates_of_joint_laws_by_hand() -> None:
+    z = gate(3)
+    found = divergence(z, {}, weight=joint(1.0), prior=joint(0.0))
+
+    torch.testing.assert_close(found["w"], 2 * z.prob_active.sum())
+
+
+def test_gates_of_joint_laws_in_a_plate() -> None:
+    infer: Any = {"gated_by": "z"}
+    z = gate(3)
+
+    def sites(gates: Any, rows: Any) -> None:
+        with pyro.plate("rows", 3):
+            pyro.sample("z", gates)
+            pyro.sample("w", rows, infer=infer)
+
+    def model() -> None:
+        sites(dist.Bernoulli(0.5), joint(0.0))
+        pyro.sample("obs", dist.Normal(0.0, 1.0), obs=torch.tensor(0.0))
+
+    elbo = TraceSparse_ELBO()
+    elbo.loss(model, lambda: sites(z, joint(1.0)))
+
+    assert elbo.parts is not None
+    torch.testing.assert_close(elbo.parts.kl["w"], 2 * z.prob_active.sum())
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no gate in the guide": (
         {"z": gate(4), "infer": {"gated_by": "y"}},
@@ -216,16 +248,20 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a gate that does not fit": (
         {"z": gate(3), "infer": {}},
-        r"gated by 'z', whose probabilities of shape \(3,\) do not spread over the site's shape "
-        r"\(3, 4\).*gated_view",
+        r"gated by 'z', whose probabilities of shape \(3,\) do not spread over the shape "
+        r"\(3, 4\) of its divergence.*gated_view",
     ),
     "a gate larger than the weight": (
         {"z": gate(2, 3, 4), "infer": {}},
-        r"of shape \(2, 3, 4\) do not spread over the site's shape \(3, 4\)",
+        r"of shape \(2, 3, 4\) do not spread over the shape \(3, 4\)",
     ),
     "a view that does not fit": (
         {"z": gate(3), "infer": {"gated_view": (1, -1)}},
-        r"do not spread over the site's shape \(3, 4\)",
+        r"do not spread over the shape \(3, 4\)",
+    ),
+    "gates of the parts of a joint law": (
+        {"z": gate(4), "infer": {}, "weight": joint(1.0), "prior": joint(0.0)},
+        r"'w' is gated by 'z', whose.*\(4,\) do not spread over the shape \(3,\).*as a whole",
     ),
     "an improper weight": (
         {"z": gate(4), "infer": {}, "prior": LogUniform().expand((3, 4))},
@@ -250,13 +286,12 @@ def test_an_observed_gate_is_refused() -> None:
     model: Any = {"infer": {"gated_by": "z"}, "fn": PRIOR.to_event(2)}
 
     with pytest.raises(ValueError, match="'w' is gated by 'z', which is observed"):
-        gate_probability("w", model, {"fn": WEIGHT.to_event(2)}, trace)
+        gate_probability("w", model, trace)
 
 
 def test_sites_without_a_gate() -> None:
-    assert (
-        gate_probability("w", {"infer": {}}, {}, poutine.trace(lambda: None).get_trace()) is None
-    )
+    nothing: Any = {"infer": {}}
+    assert gate_probability("w", nothing, poutine.trace(lambda: None).get_trace()) is None
 
 
 def test_a_gated_site_needs_a_rule() -> None:

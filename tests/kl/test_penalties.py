@@ -43,6 +43,26 @@ def test_mask_on_one_side(mask: torch.Tensor | bool) -> None:
     assert kl_divergence(q, L2(1.0)).tolist() == (torch.ones(2) * torch.as_tensor(mask)).tolist()
 
 
+@pytest.mark.parametrize("missing", ["mean", "variance"])
+def test_a_law_without_moments_is_named(missing: str) -> None:
+    class Odd(Normal):
+        pass
+
+    def refuse(self: Odd) -> None:
+        raise NotImplementedError
+
+    setattr(Odd, missing, property(refuse))
+
+    with pytest.raises(TypeError, match=f"expected square, and Odd has no {missing}"):
+        kl_divergence(Odd(torch.ones(2), 1.0), L2(1.0))
+
+
+def test_a_joint_point() -> None:
+    point = Delta(torch.tensor([[1.0, 2.0]]), event_dim=2)
+
+    assert kl_divergence(point, L2(2.0)).tolist() == [[1.0, 4.0]]
+
+
 def test_event_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match=r"\(2,\) and \(\)"):
         kl_divergence(Normal(torch.ones(2), 1.0).to_event(1), L2(1.0))
