@@ -12,7 +12,7 @@ __all__ = [
     "missing_sites",
 ]
 
-import math
+import sys
 from typing import Any
 
 from pyro.infer.util import is_validation_enabled
@@ -145,7 +145,7 @@ def check_density(site: Site, density: Tensor) -> None:
     law, value = site["fn"], site["value"]
     if any(plate.vectorized for plate in site["cond_indep_stack"]):
         try:
-            check_site_shape({**site, "log_prob": density}, math.inf)
+            check_site_shape({**site, "log_prob": density}, sys.maxsize)
         except ValueError as error:
             remedy = "squeeze a mean of shape (n, 1) beside data of shape (n,)"
             raise ValueError(f"{error}\n  - {remedy}") from error

@@ -85,8 +85,8 @@ class Draw:
         return SecondUseError(
             f"A local sample is used in one way only: site '{self.site}' was already drawn "
             f"{self.used} and is now asked for {wanted}, which would be a second, independent "
-            "draw of the same variable. Draw it once for all uses with Local(law, shared=True), or "
-            "with AutoSparse(model, shared=True)."
+            "draw of the same variable. Draw it once for all uses with Local(law, shared=True) or "
+            "AutoSparse(model, shared=True)."
         )
 
     def _keep(self, draw: Callable[[], Tensor]) -> Tensor:
