@@ -5,6 +5,7 @@ __all__ = ["Parts", "TraceSparse_ELBO"]
 import functools
 import math
 from collections.abc import Callable, Hashable
+from numbers import Real
 from typing import Any
 
 import torch
@@ -203,6 +204,20 @@ class TraceSparse_ELBO(ELBO):
 
     def _current_weight(self) -> float | Tensor:
         weight = self.kl_weight(self.step) if callable(self.kl_weight) else self.kl_weight
-        if not isinstance(weight, Tensor) and not (0 <= weight < math.inf):
-            raise ValueError(f"kl_weight is finite and not negative, got {weight}.")
+        _check_weight(weight)
         return weight
+
+
+def _check_weight(weight: object) -> None:
+    single = weight.ndim == 0 if isinstance(weight, Tensor) else isinstance(weight, Real)
+    if not single:
+        raise ValueError(
+            "kl_weight is one number, a tensor without dimensions or a function of the step that "
+            f"returns one, got {weight!r}."
+        )
+
+    # A tensor elsewhere is not waited for.
+    value: Any = weight.detach() if isinstance(weight, Tensor) else weight
+    known = not isinstance(value, Tensor) or value.device.type == "cpu"
+    if known and not 0 <= value < math.inf:
+        raise ValueError(f"kl_weight is finite and not negative, got {weight}.")

@@ -337,6 +337,22 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         ),
         "kl_weight is finite and not negative, got nan",
     ),
+    "a negative weight as a tensor": (
+        lambda: TraceSparse_ELBO(kl_weight=torch.tensor(-1.0)).loss(
+            fixed_noise, fixed_noise_guide(True)
+        ),
+        "kl_weight is finite and not negative, got -1.0",
+    ),
+    "several weights": (
+        lambda: TraceSparse_ELBO(kl_weight=torch.ones(2)).loss(
+            fixed_noise, fixed_noise_guide(True)
+        ),
+        r"one number, a tensor without dimensions .*got tensor\(\[1\., 1\.\]\)",
+    ),
+    "a weight that is a word": (
+        lambda: TraceSparse_ELBO(kl_weight="a").loss(fixed_noise, fixed_noise_guide(True)),  # type: ignore[arg-type]
+        "one number, a tensor without dimensions .*got 'a'",
+    ),
     "a word for compile": (
         lambda: TraceSparse_ELBO(compile="yes"),
         "compile is False, True or 'auto', got 'yes'",
