@@ -43,7 +43,7 @@ def input_pixels(
     rows, columns = picture.shape
     used = int((picture > 0.5).sum())
     is_mask = bool(((picture == 0) | (picture == 1)).all())
-    counted = "pixels used" if is_mask else "pixels with P(active) > 0.5"
+    counted = "pixels used" if is_mask else "pixels at P > 0.5"
     title = f"Inputs: {used} of {picture.size} {counted}"
     ax = new_axes(ax, title, "column (pixel)", "row (pixel)", (4.4, 3.6))
 

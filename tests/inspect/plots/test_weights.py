@@ -13,7 +13,7 @@ def test_input_pixels_is_the_picture_of_the_gates():
 
     (image,) = ax.images
     assert torch.equal(torch.tensor(image.get_array()), active.double().reshape(2, 3))
-    assert ax.get_title(loc="left") == "Inputs: 3 of 6 pixels with P(active) > 0.5"
+    assert ax.get_title(loc="left") == "Inputs: 3 of 6 pixels at P > 0.5"
 
 
 def test_input_pixels_counts_those_of_a_mask():
