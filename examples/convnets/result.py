@@ -37,8 +37,8 @@ def renew_norms(net: nn.Module, images: Images) -> None:
     """Measures the statistics of batch norms anew, in place, on images shifted as in training.
 
     Those of the training were taken under the noise of weights and gates, which is gone. Images
-    that are not shifted have none of the black borders that the training saw; with their
-    statistics a ResNet-20 got two percent more of the test images wrong.
+    that are not shifted have none of the black borders that the training saw: with their
+    statistics a ResNet-20 of four epochs got 27.1 % of the test images wrong, with these 24.9 %.
 
     Args:
         net: A network in evaluation mode.

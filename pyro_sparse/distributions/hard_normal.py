@@ -124,7 +124,10 @@ class HardNormal(Rectified):
         return low + (high - low) * nodes, (high - low) * weights
 
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The clipped location, and the first two moments about it, which do not cancel."""
+        """The clipped location, and the first two moments about it.
+
+        They hardly cancel, unless the scale is thousands of times wider than the interval.
+        """
         centre = stop(self.loc.clamp(0, 1))
         shift, low, high = self.loc - centre, -centre, 1 - centre
         first, last = -self.loc / self.scale, (1 - self.loc) / self.scale

@@ -25,19 +25,9 @@ def _gate_l0(q: Gate, p: L0) -> Tensor:
 
 
 @register_kl(Delta, L0)
-def _delta_l0(q: Delta, p: L0) -> Tensor:
-    """A point against the L0 penalty: its cost, exact, without gradient.
-
-    References:
-        Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
-        2018), https://arxiv.org/abs/1712.01312
-    """
-    return p.energy(q.v)
-
-
 @register_kl(Delta, L2)
-def _delta_l2(q: Delta, p: L2) -> Tensor:
-    """A point against the L2 penalty: its energy, exact.
+def _delta_penalty(q: Delta, p: L0 | L2) -> Tensor:
+    """A point against a penalty: its energy, exact; that of L0 has no gradient.
 
     References:
         Learning Sparse Neural Networks through L0 Regularization (Louizos, Welling, Kingma,
